@@ -1,0 +1,1 @@
+"""Everything that makes pictures; never imports Qt."""

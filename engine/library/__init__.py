@@ -1,0 +1,1 @@
+"""The models a person owns: found, recognised, checked."""

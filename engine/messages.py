@@ -1,0 +1,195 @@
+"""What the window, the engine thread and the worker say to one another; to and from one JSON line."""
+
+from typing import Literal
+
+import msgspec
+from msgspec import Struct
+
+from engine.settings import GenerateSettings, Preferences
+
+# ---------------------------------------------------------------- what is spoken of
+
+
+class Device(Struct, frozen=True, kw_only=True):
+    """A backend that was looked for on this machine."""
+
+    backend: str
+    name: str
+    here: bool
+    precisions: tuple[str, ...] = ()
+    """Fastest first."""
+    memory_bytes: int = 0
+    why: str = ""
+    """Why it is chosen, or not, or not here; one sentence."""
+
+
+class ModelCard(Struct, frozen=True, kw_only=True):
+    """A model the library knows, whole or not."""
+
+    name: str
+    path: str
+    family: str = ""
+    native_size: int = 512
+    size_bytes: int = 0
+    broken: str = ""
+    """What is missing or wrong, in one sentence; empty for a model that can draw."""
+
+
+# ---------------------------------------------------------------- requests, down
+
+
+class Message(Struct, frozen=True, kw_only=True, tag_field="kind", tag=str.lower):
+    """A request or an event; `job` ties events to the request they answer."""
+
+    job: str = ""
+
+
+class Generate(Message, frozen=True, kw_only=True):
+    """Make pictures. `folder` is where they go; empty means the usual one."""
+
+    settings: GenerateSettings
+    folder: str = ""
+
+
+class Draw(Message, frozen=True, kw_only=True):
+    """To the worker: make one picture, every value decided, and leave it finished at `part`."""
+
+    settings: GenerateSettings
+    model: ModelCard
+    part: str
+    previews: str = ""
+    """A folder for previews; empty for none."""
+
+
+class Cancel(Message, frozen=True, kw_only=True):
+    """Stop a job within one step; what is finished stays."""
+
+
+class Look(Message, frozen=True, kw_only=True):
+    """Answer with Library."""
+
+
+class Keep(Message, frozen=True, kw_only=True):
+    """Write down the preferences, or what is being typed, so that a crash gives it back."""
+
+    value: Preferences | GenerateSettings
+
+
+class Recent(Message, frozen=True, kw_only=True):
+    """Answer with Pictures: the newest first, at most `count`."""
+
+    count: int = 60
+
+
+# ---------------------------------------------------------------- events, up
+
+
+class Ready(Message, frozen=True, kw_only=True):
+    """The worker is up; what the machine can do and what was chosen."""
+
+    devices: tuple[Device, ...]
+    chosen: str
+    precision: str
+
+
+class Queued(Message, frozen=True, kw_only=True):
+    """A job waits; `place` jobs are before it."""
+
+    place: int
+
+
+class Started(Message, frozen=True, kw_only=True):
+    """A picture is begun. `notes` are sentences about what was changed to make it fit."""
+
+    backend: str
+    precision: str
+    notes: tuple[str, ...] = ()
+
+
+class Preparing(Message, frozen=True, kw_only=True):
+    """Something must be done before the first step: loading, converting, compiling. `done` from 0 to 1."""
+
+    what: str
+    done: float = 0.0
+
+
+class Progress(Message, frozen=True, kw_only=True):
+    """A step is done. `picture` of `pictures` is being made."""
+
+    step: int
+    steps: int
+    seconds_left: float
+    seconds_a_step: float = 0.0
+    preview: str = ""
+    picture: int = 1
+    pictures: int = 1
+
+
+class Picture(Message, frozen=True, kw_only=True):
+    """A picture is finished and on the disk."""
+
+    path: str
+    settings: GenerateSettings
+    backend: str
+    precision: str
+    seconds: float
+    peak_memory_bytes: int = 0
+    """Of the worker, since it started."""
+
+
+class Done(Message, frozen=True, kw_only=True):
+    """Every picture of the job is there."""
+
+
+class CancelledJob(Message, frozen=True, kw_only=True, tag="cancelled"):
+    """The job was called off; `settings` hands the request back."""
+
+    settings: GenerateSettings | None = None
+
+
+class Failed(Message, frozen=True, kw_only=True):
+    """The job cannot be done; always two sentences. `settings` hands the request back."""
+
+    cause: str
+    advice: str
+    where: str = ""
+    fault: Literal["request", "engine"] = "engine"
+    settings: GenerateSettings | None = None
+
+
+class WorkerLost(Message, frozen=True, kw_only=True):
+    """The worker process ended by itself; `again` says whether another was started."""
+
+    cause: str
+    again: bool
+
+
+class Library(Message, frozen=True, kw_only=True):
+    """The models that are there."""
+
+    models: tuple[ModelCard, ...]
+
+
+class Pictures(Message, frozen=True, kw_only=True):
+    """Files of finished pictures, newest first."""
+
+    paths: tuple[str, ...]
+
+
+Order = Draw | Cancel
+"""What the worker reads."""
+Request = Generate | Cancel | Look | Keep | Recent
+"""What the engine thread reads."""
+Event = (
+    Ready | Queued | Started | Preparing | Progress | Picture | Done | CancelledJob | Failed
+    | WorkerLost | Library | Pictures
+)
+
+read_order = msgspec.json.Decoder(Order).decode
+read_event = msgspec.json.Decoder(Event).decode
+_encode = msgspec.json.Encoder().encode
+
+
+def line(message: Message) -> bytes:
+    """One JSON object and a newline."""
+    return _encode(message) + b"\n"
