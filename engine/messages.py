@@ -1,6 +1,7 @@
 """What the window, the engine thread and the worker say to one another; to and from one JSON line."""
 
-from typing import Literal
+import os
+from typing import BinaryIO, Literal
 
 import msgspec
 from msgspec import Struct
@@ -30,6 +31,8 @@ class ModelCard(Struct, frozen=True, kw_only=True):
     path: str
     family: str = ""
     native_size: int = 512
+    size_multiple: int = 8
+    """Width and height must be multiples of this many pixels."""
     size_bytes: int = 0
     broken: str = ""
     """What is missing or wrong, in one sentence; empty for a model that can draw."""
@@ -193,3 +196,10 @@ _encode = msgspec.json.Encoder().encode
 def line(message: Message) -> bytes:
     """One JSON object and a newline."""
     return _encode(message) + b"\n"
+
+
+def own_output() -> BinaryIO:
+    """Standard output for our lines alone: what libraries print goes to standard error from now on."""
+    ours = os.fdopen(os.dup(1), "wb", buffering=0)
+    os.dup2(2, 1)
+    return ours

@@ -1,6 +1,7 @@
 """Where things are kept, and how a file gets there whole or not at all."""
 
 import os
+import sys
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -12,6 +13,13 @@ RESOURCES = Path(__file__).resolve().parent.parent / "resources"
 STARTER = RESOURCES / "starter" / "model"
 PART = ".part"
 """The suffix of a file that is still being written."""
+
+
+def program() -> list[str]:
+    """The command that starts Easel again, from source or frozen."""
+    if getattr(sys, "frozen", False):
+        return [sys.executable]
+    return [sys.executable, str(RESOURCES.parent / "main.py")]
 
 
 def home() -> Path:

@@ -10,6 +10,7 @@ class Scheduler(NamedTuple):
     options: dict[str, object]
     sampler: str
     schedule_type: str = "Automatic"
+    max_steps: int = 1000
 
 
 _DPM_2M = {"algorithm_type": "dpmsolver++", "solver_order": 2}
@@ -37,5 +38,5 @@ SCHEDULERS: dict[str, Scheduler] = {
     "PNDM": Scheduler("PNDMScheduler", {"skip_prk_steps": True}, "PLMS"),
     "UniPC": Scheduler("UniPCMultistepScheduler", {}, "UniPC"),
     "DEIS": Scheduler("DEISMultistepScheduler", {}, "DEIS"),
-    "LCM": Scheduler("LCMScheduler", {}, "LCM"),
+    "LCM": Scheduler("LCMScheduler", {}, "LCM", max_steps=50),
 }

@@ -13,9 +13,6 @@ class Family(NamedTuple):
     components: dict[str, str]
     """Component folder → the only class allowed in it. A model folder that names another is refused."""
     cross_attention_dim: int
-    native_size: int
-    size_multiple: int
-    """Width and height must be multiples of this many pixels."""
 
     def recognises(self, denoiser_config: dict[str, object]) -> bool:
         """Whether a denoiser with this diffusers configuration is of the family."""

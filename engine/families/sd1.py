@@ -14,6 +14,4 @@ FAMILY = Family(
         "scheduler": "",
     },
     cross_attention_dim=768,
-    native_size=512,
-    size_multiple=8,
 )

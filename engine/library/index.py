@@ -52,6 +52,7 @@ def _card(name: str, folder: Path) -> ModelCard:
         path=str(folder),
         family=found.family.name,
         native_size=found.native_size,
+        size_multiple=found.size_multiple,
         size_bytes=found.size_bytes,
     )
 

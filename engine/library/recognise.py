@@ -19,6 +19,7 @@ class Recognised(NamedTuple):
 
     family: Family
     native_size: int
+    size_multiple: int
     size_bytes: int
     """Of the weights on the disk."""
 
@@ -31,7 +32,7 @@ def recognise(folder: Path) -> Recognised:
     _check_classes(folder, index, family)
     size_bytes = sum(_check_weights(folder / part) for part, name in family.components.items() if _heavy(part, name))
     _check_tokenizer(folder)
-    return Recognised(family, _native_size(folder, denoiser), size_bytes)
+    return Recognised(family, *_sizes(folder, denoiser), size_bytes)
 
 
 def read_json(path: Path) -> dict[str, Any]:
@@ -105,12 +106,25 @@ def _check_tokenizer(folder: Path) -> None:
             raise missing(folder / "tokenizer" / name)
 
 
-def _native_size(folder: Path, denoiser: dict[str, Any]) -> int:
-    blocks = read_json(folder / "vae" / "config.json").get("block_out_channels")
+def _sizes(folder: Path, denoiser: dict[str, Any]) -> tuple[int, int]:
+    """The native size, and what sizes must be multiples of: the VAE's pixels a latent, halved at each level."""
+    latent_levels = _levels(folder, read_json(folder / "vae" / "config.json"))
     sample = denoiser.get("sample_size")
-    if not isinstance(sample, int) or not isinstance(blocks, list) or not 1 <= len(blocks) <= 8:
-        raise BadInput(f"The model “{folder.name}” does not say its size.", "Copy the model folder again.")
-    return sample * 2 ** (len(blocks) - 1)
+    if not isinstance(sample, int) or not 1 <= sample <= 1024:
+        raise _no_size(folder)
+    pixels = 2 ** (latent_levels - 1)
+    return sample * pixels, pixels * 2 ** (_levels(folder, denoiser) - 1)
+
+
+def _levels(folder: Path, config: dict[str, Any]) -> int:
+    blocks = config.get("block_out_channels")
+    if not isinstance(blocks, list) or not 1 <= len(blocks) <= 8:
+        raise _no_size(folder)
+    return len(blocks)
+
+
+def _no_size(folder: Path) -> BadInput:
+    return BadInput(f"The model “{folder.name}” does not say its size.", "Copy the model folder again.", str(folder))
 
 
 def _short(path: Path) -> str:

@@ -1,0 +1,1 @@
+"""The Create screen: words and settings on the left, the picture, what was made before."""

@@ -1,0 +1,134 @@
+"""What the screens show: one frozen value and one signal. The only place that understands events."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from msgspec import Struct, structs
+from PySide6.QtCore import QObject, Signal
+
+from engine.messages import (
+    CancelledJob,
+    Done,
+    Event,
+    Failed,
+    Library,
+    ModelCard,
+    Picture,
+    Pictures,
+    Preparing,
+    Progress,
+    Queued,
+    Ready,
+    Started,
+    WorkerLost,
+)
+from engine.settings import GenerateSettings, Preferences
+
+_SETTINGS = frozenset(GenerateSettings.__struct_fields__)
+_PREFERENCES = frozenset(Preferences.__struct_fields__)
+
+
+class Now(Struct, frozen=True, kw_only=True):
+    """Everything that is shown, at one moment."""
+
+    settings: GenerateSettings = GenerateSettings()
+    preferences: Preferences = Preferences()
+    ready: Ready | None = None
+    """What the machine can do; None while the engine starts or is gone."""
+    models: tuple[ModelCard, ...] = ()
+    jobs: tuple[str, ...] = ()
+    """Asked for and not done; the first is the one being made."""
+    ending: str = ""
+    """The job that is to stop and has not yet."""
+    doing: Preparing | Progress | None = None
+    notes: tuple[str, ...] = ()
+    trouble: Failed | WorkerLost | None = None
+    returned: GenerateSettings | None = None
+    """The settings of a job that was called off or failed, to be taken up again."""
+    recent: tuple[str, ...] = ()
+    made: Mapping[str, Picture] = {}
+    """The pictures of this session by their path."""
+    shown: str = ""
+    """The path of the finished picture on the stage."""
+    live: bool = False
+    """Whether the stage follows what is being made, rather than what was picked."""
+
+
+class State(QObject):
+    """Holds the value; `changed` names each part that became another."""
+
+    changed = Signal(str)
+
+    def __init__(self, now: Now | None = None, parent: QObject | None = None) -> None:
+        super().__init__(parent)
+        self.now = now or Now()
+
+    def set(self, name: str, value: Any) -> None:
+        """Replace one setting, one preference or one part of `Now`."""
+        if name in _SETTINGS:
+            self.set("settings", structs.replace(self.now.settings, **{name: value}))
+        elif name in _PREFERENCES:
+            self.set("preferences", structs.replace(self.now.preferences, **{name: value}))
+        else:
+            self._replace(**{name: value})
+
+    def asked(self, job: str) -> None:
+        """A job was sent to the engine."""
+        self._replace(jobs=(*self.now.jobs, job), trouble=None, returned=None, live=True)
+
+    def pick(self, path: str) -> None:
+        """Show a picture that was made before."""
+        self._replace(shown=path, live=False)
+
+    def take(self, event: Event) -> None:
+        """Follow an event of the engine."""
+        match event:
+            case Ready():
+                self._replace(ready=event)
+            case Library(models=models):
+                self._replace(models=models)
+            case Pictures(paths=paths):
+                self._replace(recent=paths, shown=self.now.shown or next(iter(paths), ""))
+            case Queued(job=job):
+                self._replace(jobs=(*self._without(job), job))
+            case Started(job=job, notes=notes):
+                self._replace(jobs=(job, *self._without(job)), notes=notes, doing=None)
+            case Preparing() | Progress():
+                self._replace(doing=event)
+            case Picture(path=path):
+                self._finish(path, event)
+            case Done(job=job):
+                self._leave(job)
+            case CancelledJob(job=job, settings=settings):
+                self._leave(job, returned=settings)
+            case Failed(job=job, settings=settings):
+                self._leave(job, trouble=event, returned=settings)
+            case WorkerLost(again=again):
+                self._replace(trouble=event, doing=None, ready=self.now.ready if again else None)
+
+    def _finish(self, path: str, picture: Picture) -> None:
+        recent = (path, *(other for other in self.now.recent if other != path))
+        shown = path if self.now.live or not self.now.shown else self.now.shown
+        self._replace(recent=recent, made={**self.now.made, path: picture}, shown=shown, doing=None)
+
+    def _leave(self, job: str, **also: Any) -> None:
+        was_first = self.now.jobs[:1] == (job,)
+        ended = {"doing": None, "notes": ()} if was_first else {}
+        ending = "" if self.now.ending == job else self.now.ending
+        self._replace(jobs=self._without(job), ending=ending, **ended, **also)
+
+    def _without(self, job: str) -> tuple[str, ...]:
+        return tuple(other for other in self.now.jobs if other != job)
+
+    def _replace(self, **parts: Any) -> None:
+        before, self.now = self.now, structs.replace(self.now, **parts)
+        for name in self._differing(before, parts):
+            self.changed.emit(name)
+
+    def _differing(self, before: Now, parts: Mapping[str, Any]) -> list[str]:
+        names = [name for name in parts if getattr(before, name) != getattr(self.now, name)]
+        for whole in ("settings", "preferences"):
+            if whole in names:
+                old, new = getattr(before, whole), getattr(self.now, whole)
+                names += [one for one in new.__struct_fields__ if getattr(old, one) != getattr(new, one)]
+        return names

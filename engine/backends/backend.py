@@ -1,0 +1,29 @@
+"""What every backend offers: whether it is here, and the parts of a model ready to run on it."""
+
+from collections.abc import Callable
+from typing import Any, Protocol
+
+from engine.components import Component
+from engine.messages import Device
+
+Report = Callable[[str, float], None]
+"""Says what is being prepared and how much of it is done, 0 to 1; raises Cancelled to stop it."""
+
+
+class Backend(Protocol):
+    """A module with these three functions."""
+
+    def probe(self) -> Device:
+        """What of this backend the machine has. Loads no model."""
+        ...
+
+    def device(self) -> str:
+        """The torch device that pipelines are told to run on."""
+        ...
+
+    def place(self, components: list[Component], precision: str, report: Report) -> dict[str, Any]:
+        """Each component, by its part's name, as a module of its diffusers or transformers class.
+
+        Raises OutOfMemory, and EaselError for weights that do not fit their configuration.
+        """
+        ...

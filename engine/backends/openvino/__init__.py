@@ -1,0 +1,42 @@
+"""OpenVINO on the CPU: the heavy parts as compiled graphs inside shells of their diffusers classes."""
+
+import importlib.util
+from typing import Any
+
+import psutil
+
+from engine.backends.backend import Report
+from engine.components import Component
+from engine.messages import Device
+
+
+def probe() -> Device:
+    """The CPU as OpenVINO sees it, with the precisions it has instructions for."""
+    if importlib.util.find_spec("openvino") is None:
+        return Device(backend="openvino", name="CPU (OpenVINO)", here=False, why="OpenVINO is not installed.")
+    import openvino
+
+    core = openvino.Core()
+    able = core.get_property("CPU", "OPTIMIZATION_CAPABILITIES")
+    quick = [name for flag, name in (("INT8", "int8"), ("BF16", "bf16")) if flag in able]
+    return Device(
+        backend="openvino",
+        name=str(core.get_property("CPU", "FULL_DEVICE_NAME")),
+        here=True,
+        precisions=(*quick, "fp32"),
+        memory_bytes=psutil.virtual_memory().total,
+        why="The fastest way on a processor without a graphics card.",
+    )
+
+
+def device() -> str:
+    """The torch device of what goes in and out of the shells."""
+    return "cpu"
+
+
+def place(components: list[Component], precision: str, report: Report) -> dict[str, Any]:
+    """A shell for each component, converted first if this is the model's first time in this precision."""
+    from engine.backends.openvino import converted, shells
+
+    folder = converted.ensure(components, precision, report)
+    return {each.part: shells.make(each, folder, precision) for each in components}

@@ -1,0 +1,81 @@
+"""Where the graphs of a model are kept, and the process of its own that makes them, once."""
+
+import hashlib
+import subprocess
+from importlib.metadata import version
+from pathlib import Path
+
+import msgspec
+
+from engine.backends.backend import Report
+from engine.components import Component
+from engine.errors import EaselError
+from engine.library.recognise import weights
+from engine.messages import Preparing
+from engine.paths import cache, program, ready
+
+RECIPE = 1
+"""Raised when the graphs are made otherwise, so that old ones are made again."""
+
+
+class Conversion(msgspec.Struct, frozen=True, kw_only=True):
+    """What the converting process is asked for, as one JSON argument."""
+
+    model: str
+    components: list[tuple[str, str]]
+    """Part and class name."""
+    target: str
+    int8: bool
+
+
+def ensure(components: list[Component], precision: str, report: Report) -> Path:
+    """The folder with `<part>.xml` for each component. Converts in a child process where it is not there yet.
+
+    Raises EaselError where the child fails, and whatever `report` raises, once the child is gone.
+    """
+    kind = "int8" if precision == "int8" else "float"
+    target = cache("converted") / f"{fingerprint(components)}-{kind}"
+    if not target.is_dir():
+        ready(target.parent)
+        _run(
+            Conversion(
+                model=str(components[0].folder.parent),
+                components=[(each.part, each.class_name) for each in components],
+                target=str(target),
+                int8=kind == "int8",
+            ),
+            report,
+        )
+    return target
+
+
+def fingerprint(components: list[Component]) -> str:
+    """Changes with any weights file, with OpenVINO's version and with our recipe."""
+    digest = hashlib.sha256(f"{RECIPE} {version('openvino')}".encode())
+    for component in components:
+        path = weights(component.folder).resolve()
+        status = path.stat()
+        digest.update(f"{path} {status.st_size} {status.st_mtime_ns}".encode())
+        digest.update((component.folder / "config.json").read_bytes())
+    return digest.hexdigest()[:20]
+
+
+def _run(conversion: Conversion, report: Report) -> None:
+    command = [*program(), "--convert", msgspec.json.encode(conversion).decode()]
+    with subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as child:
+        assert child.stdout is not None
+        assert child.stderr is not None
+        try:
+            for line in child.stdout:
+                step = msgspec.json.decode(line, type=Preparing)
+                report(step.what, step.done)
+            last_words = child.stderr.read().decode(errors="replace").strip().splitlines()[-1:]
+        except BaseException:
+            child.kill()
+            raise
+    if child.returncode != 0:
+        raise EaselError(
+            f"The model could not be converted for OpenVINO ({''.join(last_words) or child.returncode}).",
+            "Try again, or choose the backend “torch”.",
+            where=conversion.model,
+        )
