@@ -94,7 +94,9 @@ def scheduler(folder: Path, name: str) -> Any:
 
 
 def _plain(found: dict[str, Any], known: tuple[str, ...]) -> dict[str, Any]:
-    return {name: value for name, value in found.items() if name in known and name != "self" and _is_plain(value)}
+    return {
+        name: value for name, value in found.items() if name in known and name != "self" and _is_plain(value)
+    }
 
 
 def _is_plain(value: Any) -> bool:

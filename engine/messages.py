@@ -48,10 +48,11 @@ class Message(Struct, frozen=True, kw_only=True, tag_field="kind", tag=str.lower
 
 
 class Generate(Message, frozen=True, kw_only=True):
-    """Make pictures. `folder` is where they go; empty means the usual one."""
+    """Make pictures. `folder` is where they go, empty for the usual one; `stem` their name, empty for one by date."""
 
     settings: GenerateSettings
     folder: str = ""
+    stem: str = ""
 
 
 class Draw(Message, frozen=True, kw_only=True):
@@ -184,8 +185,18 @@ Order = Draw | Cancel
 Request = Generate | Cancel | Look | Keep | Recent
 """What the engine thread reads."""
 Event = (
-    Ready | Queued | Started | Preparing | Progress | Picture | Done | CancelledJob | Failed
-    | WorkerLost | Library | Pictures
+    Ready
+    | Queued
+    | Started
+    | Preparing
+    | Progress
+    | Picture
+    | Done
+    | CancelledJob
+    | Failed
+    | WorkerLost
+    | Library
+    | Pictures
 )
 
 read_order = msgspec.json.Decoder(Order).decode

@@ -1,5 +1,6 @@
 """Where things are kept, and how a file gets there whole or not at all."""
 
+import itertools
 import os
 import sys
 import tempfile
@@ -82,23 +83,23 @@ def whole(target: Path) -> Iterator[Path]:
 
 
 def publish(part: Path, folder: Path, stem: str) -> Path:
-    """Give a finished, synced `part` the first free name `stem-N.suffix` in `folder`; never replaces a file.
+    """Give a finished, synced `part` the first free name in `folder`: stem, stem-2, stem-3; never replaces a file.
 
     The suffix is the one before `.part`. Linking fails where the name is taken, so two programs that
     publish at once get two names.
     """
     suffix = Path(part.name.removesuffix(PART)).suffix
-    for number in range(1, 1_000_000):
-        target = folder / f"{stem}-{number:04d}{suffix}"
+    for number in itertools.count(1):
+        target = folder / f"{stem}{f'-{number}' if number > 1 else ''}{suffix}"
         try:
             _take(part, target)
         except FileExistsError:
             continue
         except OSError as error:
             raise unwritten(target, error) from error
-        sync(folder)
-        return target
-    raise EaselError(f"The folder “{folder}” is full of pictures named {stem}.", "Choose another folder.")
+        break
+    sync(folder)
+    return target
 
 
 def _take(part: Path, target: Path) -> None:

@@ -21,7 +21,9 @@ _TRAILING = {"timestep_spacing": "trailing"}
 SCHEDULERS: dict[str, Scheduler] = {
     "DPM++ 2M": Scheduler("DPMSolverMultistepScheduler", _DPM_2M, "DPM++ 2M"),
     "DPM++ 2M Karras": Scheduler("DPMSolverMultistepScheduler", _DPM_2M | _KARRAS, "DPM++ 2M", "Karras"),
-    "DPM++ 2M trailing": Scheduler("DPMSolverMultistepScheduler", _DPM_2M | _TRAILING, "DPM++ 2M", "SGM Uniform"),
+    "DPM++ 2M trailing": Scheduler(
+        "DPMSolverMultistepScheduler", _DPM_2M | _TRAILING, "DPM++ 2M", "SGM Uniform"
+    ),
     "DPM++ 2M SDE": Scheduler("DPMSolverMultistepScheduler", _SDE, "DPM++ 2M SDE"),
     "DPM++ 2M SDE Karras": Scheduler("DPMSolverMultistepScheduler", _SDE | _KARRAS, "DPM++ 2M SDE", "Karras"),
     "DPM++ 2S": Scheduler("DPMSolverSinglestepScheduler", {"algorithm_type": "dpmsolver++"}, "DPM++ 2S"),

@@ -20,7 +20,9 @@ def choose(devices: list[Device], backend: str, precision: str) -> Device:
     """
     by_name = {device.backend: device for device in devices}
     if backend == "auto":
-        device = next(device for device in devices if device.here and (precision in ("auto", *device.precisions)))
+        device = next(
+            device for device in devices if device.here and (precision in ("auto", *device.precisions))
+        )
     else:
         device = by_name[backend]
     if not device.here:
@@ -35,4 +37,6 @@ def choose(devices: list[Device], backend: str, precision: str) -> Device:
         )
     import msgspec
 
-    return msgspec.structs.replace(device, precisions=(device.precisions[0] if precision == "auto" else precision,))
+    return msgspec.structs.replace(
+        device, precisions=(device.precisions[0] if precision == "auto" else precision,)
+    )

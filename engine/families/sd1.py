@@ -7,9 +7,9 @@ FAMILY = Family(
     label="Stable Diffusion 1.x",
     pipeline="StableDiffusionPipeline",
     components={
-        "unet": "UNet2DConditionModel",
-        "vae": "AutoencoderKL",
         "text_encoder": "CLIPTextModel",
+        "vae": "AutoencoderKL",
+        "unet": "UNet2DConditionModel",
         "tokenizer": "CLIPTokenizer",
         "scheduler": "",
     },

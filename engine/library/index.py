@@ -28,7 +28,9 @@ def find(name: str) -> ModelCard:
         card = _card(path.name, path)
     if card is None:
         raise BadInput(
-            f"There is no model named “{name[:80]}”.", closest(name, [card.name for card in known]), where="model"
+            f"There is no model named “{name[:80]}”.",
+            closest(name, [card.name for card in known]),
+            where="model",
         )
     if card.broken:
         raise BadInput(*_two_sentences(card), where="model")

@@ -1,11 +1,13 @@
 """OpenVINO on the CPU: the heavy parts as compiled graphs inside shells of their diffusers classes."""
 
 import importlib.util
+from pathlib import Path
 from typing import Any
 
 import psutil
 
 from engine.backends.backend import Report
+from engine.backends.openvino import converted
 from engine.components import Component
 from engine.messages import Device
 
@@ -36,7 +38,12 @@ def device() -> str:
 
 def place(components: list[Component], precision: str, report: Report) -> dict[str, Any]:
     """A shell for each component, converted first if this is the model's first time in this precision."""
-    from engine.backends.openvino import converted, shells
+    from engine.backends.openvino import shells
 
-    folder = converted.ensure(components, precision, report)
+    folder = prepare(components, precision, report)
     return {each.part: shells.make(each, folder, precision) for each in components}
+
+
+def prepare(components: list[Component], precision: str, report: Report) -> Path:
+    """The folder of the components' graphs for that precision, made now where they are not there yet."""
+    return converted.ensure(components, precision, report)

@@ -58,7 +58,11 @@ def _embeds(components: dict[str, Component]) -> Callable[[str], np.ndarray]:
 
     def embeds(prompt: str) -> np.ndarray:
         tokens = words(
-            prompt, padding="max_length", truncation=True, max_length=words.model_max_length, return_tensors="pt"
+            prompt,
+            padding="max_length",
+            truncation=True,
+            max_length=words.model_max_length,
+            return_tensors="pt",
         )
         with torch.no_grad():
             return text_encoder(tokens.input_ids)[0].numpy()

@@ -116,8 +116,8 @@ def quantised(
     """
     import nncf
 
-    inputs = list(denoiser_inputs(unet, components, lambda done: say(0.4 + 0.4 * done)))
-    say(0.8)
+    inputs = list(denoiser_inputs(unet, components, lambda done: say(0.7 + 0.2 * done)))
+    say(0.9)
     return nncf.quantize(
         unet,
         nncf.Dataset(inputs),
@@ -135,16 +135,21 @@ def _narrow(graph: openvino.Model) -> list[str]:
     names: list[str] = []
     for op in graph.get_ops():
         name = op.get_friendly_name()
-        if op.get_type_name() == "MatMul" and _inner_width(op) < WIDE:
-            names.append(name)
-        elif op.get_type_name() == "ScaledDotProductAttention" or any(end in name for end in (".conv_in/", ".conv_out/")):
+        if (
+            op.get_type_name() == "MatMul"
+            and _inner_width(op) < WIDE
+            or op.get_type_name() == "ScaledDotProductAttention"
+            or any(end in name for end in (".conv_in/", ".conv_out/"))
+        ):
             names.append(name)
     return names
 
 
 def _inner_width(product: Any) -> int:
     weight = product.input_value(1)
-    if weight.get_node().get_type_name() not in ("Constant", "Convert") or not weight.get_partial_shape().is_static:
+    if (
+        weight.get_node().get_type_name() not in ("Constant", "Convert")
+        or not weight.get_partial_shape().is_static
+    ):
         return 0
     return max(weight.get_shape()[-2:]) if len(weight.get_shape()) < 2 else weight.get_shape()[-1]
-

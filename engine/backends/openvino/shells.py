@@ -10,7 +10,6 @@ import numpy as np
 import torch
 from accelerate import init_empty_weights
 from diffusers import AutoencoderKL, UNet2DConditionModel
-from diffusers.models.autoencoders.vae import DecoderOutput
 from diffusers.models.unets.unet_2d_condition import UNet2DConditionOutput
 from safetensors import safe_open
 from transformers import CLIPTextConfig, CLIPTextModel
@@ -45,7 +44,9 @@ class UnetShell(UNet2DConditionModel):
         """
         moment = np.asarray(timestep, dtype=np.float32)
         predicted = [
-            self.graph(_array(sample[each : each + 1]), moment, _array(encoder_hidden_states[each : each + 1]))
+            self.graph(
+                _array(sample[each : each + 1]), moment, _array(encoder_hidden_states[each : each + 1])
+            )
             for each in range(sample.shape[0])
         ]
         result = torch.from_numpy(np.concatenate(predicted))
@@ -53,17 +54,21 @@ class UnetShell(UNet2DConditionModel):
 
 
 class VaeShell(AutoencoderKL):
-    """The decoder from latents to pixels."""
+    """The decoder from latents to pixels; diffusers' own slicing and tiling run around the graph."""
 
-    graph: Graph
     device = _CPU  # pyright: ignore[reportAssignmentType]
     dtype = torch.float32  # pyright: ignore[reportAssignmentType]
 
-    def decode(self, z: torch.Tensor, return_dict: bool = True, generator: torch.Generator | None = None) -> Any:
-        """Pixels [b, 3, 8h, 8w] in -1 to 1 from unscaled latents [b, c, h, w]."""
-        decoded = [self.graph(_array(z[each : each + 1])) for each in range(z.shape[0])]
-        result = torch.from_numpy(np.concatenate(decoded))
-        return DecoderOutput(sample=result) if return_dict else (result,)
+
+class _Decoder(torch.nn.Module):
+    """Pixels [1, 3, 8h, 8w] in -1 to 1 from unscaled latents [1, c, h, w]; the post-quant convolution is inside."""
+
+    def __init__(self, graph: Graph) -> None:
+        super().__init__()
+        self._graph = graph
+
+    def forward(self, latents: torch.Tensor) -> torch.Tensor:
+        return torch.from_numpy(self._graph(_array(latents)))
 
 
 class TextEncoderShell(CLIPTextModel):
@@ -84,6 +89,7 @@ class TextEncoderShell(CLIPTextModel):
 def make(component: Component, converted: Path, precision: str) -> Any:
     """The shell for a component, around its graph in the folder `converted`."""
     config = config_of(component)
+    graph = Graph(converted / f"{component.part}.xml", precision)
     with init_empty_weights():
         if component.class_name == "CLIPTextModel":
             shell: Any = TextEncoderShell(CLIPTextConfig(**config))
@@ -91,9 +97,13 @@ def make(component: Component, converted: Path, precision: str) -> Any:
             shell = VaeShell(**config)
         else:
             shell = UnetShell(**config)
-    if component.class_name == "CLIPTextModel":
+    if isinstance(shell, VaeShell):
+        shell.post_quant_conv = torch.nn.Identity()  # pyright: ignore[reportAttributeAccessIssue]
+        shell.decoder = _Decoder(graph)  # pyright: ignore[reportAttributeAccessIssue]
+    else:
+        shell.graph = graph
+    if isinstance(shell, TextEncoderShell):
         shell.table = _table(weights(component.folder))
-    shell.graph = Graph(converted / f"{component.part}.xml", precision)
     return shell.eval()
 
 

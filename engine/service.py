@@ -1,0 +1,348 @@
+"""The engine thread: owns the queue, the worker and the finished files; talks only by messages."""
+
+import itertools
+import logging
+import os
+import queue
+import shutil
+import tempfile
+import threading
+import time
+from collections import deque
+from collections.abc import Callable
+from pathlib import Path
+from typing import NamedTuple
+
+import msgspec
+import psutil
+
+from engine import keeping, paths, pictures
+from engine.child import Child
+from engine.errors import BadInput, EaselError
+from engine.expand import expand
+from engine.library import index
+from engine.messages import (
+    Cancel,
+    CancelledJob,
+    Done,
+    Draw,
+    Event,
+    Failed,
+    Generate,
+    Keep,
+    Library,
+    Look,
+    Message,
+    ModelCard,
+    Picture,
+    Pictures,
+    Progress,
+    Queued,
+    Ready,
+    Recent,
+    Request,
+    WorkerLost,
+)
+from engine.settings import GenerateSettings, checked
+
+_log = logging.getLogger(__name__)
+
+RETRIES = 2
+"""How often a picture is begun again after the worker died on it."""
+DEATHS_A_MINUTE = 3
+"""So many, and no further worker is started until the next request."""
+GRACE_SECONDS = 10.0
+"""How long a worker may take to obey a cancel, beyond two of its steps, before it is killed."""
+
+
+class _Ended(NamedTuple):
+    """The worker of that number is gone."""
+
+    worker: int
+    cause: str
+
+
+class _Heard(NamedTuple):
+    """An event of the worker of that number."""
+
+    worker: int
+    event: Event
+
+
+class _Stop(NamedTuple):
+    """The engine is to end."""
+
+
+class _Job:
+    """A request on its way: its pictures, and how far it is."""
+
+    def __init__(
+        self, request: Generate, card: ModelCard, folder: Path, parts: list[GenerateSettings]
+    ) -> None:
+        self.request = request
+        self.card = card
+        self.folder = folder
+        self.pictures = parts
+        self.finished = 0
+        self.attempts = 0
+        self.cancelled = False
+
+
+class Service:
+    """Takes requests from any thread; tells events on its own."""
+
+    def __init__(self, tell: Callable[[Event], None]) -> None:
+        self._tell = tell
+        self._inbox: queue.Queue[Request | _Heard | _Ended | _Stop] = queue.Queue()
+        self._jobs: deque[_Job] = deque()
+        self._running: _Job | None = None
+        self._child: Child | None = None
+        self._worker = 0
+        self._is_ready = False
+        self._deaths: deque[float] = deque(maxlen=DEATHS_A_MINUTE)
+        self._kill_at: float | None = None
+        self._seconds_a_step = 0.0
+        self._previews = Path(tempfile.gettempdir())
+        self._thread = threading.Thread(target=self._run, name="engine")
+
+    def start(self) -> None:
+        """Start the thread, which starts the worker."""
+        self._thread.start()
+
+    def send(self, request: Request) -> None:
+        """Hand a request over; returns at once."""
+        self._inbox.put(request)
+
+    def stop(self) -> None:
+        """End the worker and the thread, and wait for both. Finished pictures stay."""
+        self._inbox.put(_Stop())
+        self._thread.join()
+
+    # ------------------------------------------------------------ the thread
+
+    def _run(self) -> None:
+        self._previews = Path(tempfile.mkdtemp(prefix="easel-previews-"))
+        self._start_worker()
+        try:
+            while True:
+                item = self._next()
+                if isinstance(item, _Stop):
+                    return
+                try:
+                    self._handle(item)
+                except EaselError as error:
+                    _log.info("%s", type(error).__name__)
+                    self._tell(_failed(error))
+                except Exception as error:  # noqa: BLE001  one of the four doors: the thread must not die
+                    _log.exception("the engine thread met an error")
+                    self._tell(
+                        Failed(cause=f"Easel met an error ({type(error).__name__}).", advice="Try again.")
+                    )
+        finally:
+            if self._child is not None:
+                self._child.close()
+            shutil.rmtree(self._previews, ignore_errors=True)
+
+    def _next(self) -> "Request | _Heard | _Ended | _Stop | None":
+        wait = None if self._kill_at is None else max(0.0, self._kill_at - time.monotonic())
+        try:
+            return self._inbox.get(timeout=wait)
+        except queue.Empty:
+            return None
+
+    def _handle(self, item: "Request | _Heard | _Ended | None") -> None:
+        match item:
+            case None:
+                self._overdue()
+            case _Heard(worker, event):
+                if worker == self._worker:
+                    self._hear(event)
+            case _Ended(worker, cause):
+                if worker == self._worker:
+                    self._worker_lost(cause)
+            case Generate():
+                self._accept(item)
+            case Cancel():
+                self._cancel(item.job)
+            case Look():
+                self._tell(Library(job=item.job, models=tuple(index.cards())))
+            case Keep():
+                keeping.keep(item.value)
+            case Recent():
+                found = pictures.newest(paths.pictures(), item.count)
+                self._tell(Pictures(job=item.job, paths=tuple(map(str, found))))
+
+    # ------------------------------------------------------------ jobs
+
+    def _accept(self, request: Generate) -> None:
+        try:
+            checked(request.settings)
+            card = index.find(request.settings.model)
+            parts = expand(request.settings, card)
+            folder = paths.ready(Path(request.folder) if request.folder else paths.pictures())
+            _clear_leftovers(folder)
+        except EaselError as error:
+            self._tell(_failed(error, request))
+            return
+        self._jobs.append(_Job(request, card, folder, parts))
+        self._tell(Queued(job=request.job, place=len(self._jobs) - 1 + (self._running is not None)))
+        self._advance()
+
+    def _advance(self) -> None:
+        """Give the worker the next picture, if it is free and there is one."""
+        if self._child is None and (self._jobs or self._running):
+            self._start_worker()
+        if not self._is_ready or self._child is None:
+            return
+        if self._running is None and self._jobs:
+            self._running = self._jobs.popleft()
+        job = self._running
+        if job is not None:
+            self._child.send(
+                Draw(
+                    job=job.request.job,
+                    settings=job.pictures[job.finished],
+                    model=job.card,
+                    part=str(job.folder / f".easel-{os.getpid()}-{next(_numbers)}.png{paths.PART}"),
+                    previews=str(self._previews),
+                )
+            )
+
+    def _cancel(self, name: str) -> None:
+        running = self._running
+        if running is not None and running.request.job == name:
+            running.cancelled = True
+            self._kill_at = time.monotonic() + GRACE_SECONDS + 2 * self._seconds_a_step
+            if self._child is not None:
+                self._child.send(Cancel(job=name))
+            return
+        for job in [job for job in self._jobs if job.request.job == name]:
+            self._jobs.remove(job)
+            self._tell(CancelledJob(job=name, settings=job.request.settings))
+
+    def _overdue(self) -> None:
+        """The worker did not obey a cancel in time."""
+        self._kill_at = None
+        if self._child is not None:
+            self._child.kill()
+
+    def _let_go(self) -> None:
+        self._running = None
+        self._kill_at = None
+        self._advance()
+
+    # ------------------------------------------------------------ the worker
+
+    def _start_worker(self) -> None:
+        self._worker += 1
+        number = self._worker
+        self._is_ready = False
+        self._child = Child(
+            lambda event: self._inbox.put(_Heard(number, event)),
+            lambda cause: self._inbox.put(_Ended(number, cause)),
+        )
+
+    def _hear(self, event: Event) -> None:
+        job = self._running
+        match event:
+            case Ready():
+                self._is_ready = True
+                self._tell(event)
+                self._advance()
+            case Progress() if job:
+                self._seconds_a_step = event.seconds_a_step
+                self._tell(
+                    msgspec.structs.replace(event, picture=job.finished + 1, pictures=len(job.pictures))
+                )
+            case Picture() if job:
+                self._take(job, event)
+            case Done() if job:
+                self._picture_done(job)
+            case CancelledJob() if job:
+                self._tell(CancelledJob(job=event.job, settings=job.request.settings))
+                self._let_go()
+            case Failed() if job:
+                self._tell(msgspec.structs.replace(event, settings=job.request.settings))
+                self._let_go()
+            case Message():
+                self._tell(event)
+
+    def _take(self, job: _Job, picture: Picture) -> None:
+        """Give a finished picture its name, then tell of it."""
+        stem = job.request.stem or f"{time.strftime('%Y%m%d-%H%M%S')}-{picture.settings.seed}"
+        path = paths.publish(Path(picture.path), job.folder, stem)
+        job.finished += 1
+        job.attempts = 0
+        self._tell(msgspec.structs.replace(picture, path=str(path)))
+
+    def _picture_done(self, job: _Job) -> None:
+        if job.cancelled:
+            self._tell(CancelledJob(job=job.request.job, settings=job.request.settings))
+            self._let_go()
+        elif job.finished == len(job.pictures):
+            self._tell(Done(job=job.request.job))
+            self._let_go()
+        else:
+            self._advance()
+
+    def _worker_lost(self, cause: str) -> None:
+        self._child = None
+        self._is_ready = False
+        self._deaths.append(time.monotonic())
+        job = self._running
+        if job is not None and job.cancelled:
+            self._tell(CancelledJob(job=job.request.job, settings=job.request.settings))
+            self._running = None
+            job = None
+        self._kill_at = None
+        hopeless = len(self._deaths) == DEATHS_A_MINUTE and self._deaths[-1] - self._deaths[0] < 60
+        again = not hopeless
+        self._tell(WorkerLost(job=job.request.job if job else "", cause=cause, again=again))
+        if job is not None:
+            job.attempts += 1
+            if hopeless or job.attempts > RETRIES:
+                self._hand_back(job, cause)
+        if again:
+            self._start_worker()
+        else:
+            self._give_up(cause)
+
+    def _give_up(self, cause: str) -> None:
+        """No worker lives: hand every waiting request back. The next request tries a new worker."""
+        while self._jobs:
+            self._hand_back(self._jobs.popleft(), cause)
+        self._deaths.clear()
+
+    def _hand_back(self, job: _Job, cause: str) -> None:
+        if self._running is job:
+            self._running = None
+        self._tell(
+            Failed(
+                job=job.request.job,
+                cause=f"The engine stopped several times while it worked on this ({cause}).",
+                advice="Use a smaller size, or another backend.",
+                settings=job.request.settings,
+            )
+        )
+
+
+_numbers = itertools.count(1)
+
+
+def _failed(error: EaselError, request: Generate | None = None) -> Failed:
+    return Failed(
+        job=request.job if request else "",
+        cause=error.cause,
+        advice=error.advice,
+        where=error.where,
+        fault="request" if isinstance(error, BadInput) else "engine",
+        settings=request.settings if request else None,
+    )
+
+
+def _clear_leftovers(folder: Path) -> None:
+    """Remove half-written pictures of programs that are gone."""
+    for part in folder.glob(f".easel-*-*.png{paths.PART}"):
+        owner = part.name.split("-")[1]
+        if owner.isdigit() and not psutil.pid_exists(int(owner)):
+            part.unlink(missing_ok=True)

@@ -1,0 +1,1 @@
+"""What Easel does with a loaded pipeline."""
