@@ -9,6 +9,7 @@ import threading
 from collections.abc import Callable
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
+from typing import BinaryIO
 
 import msgspec
 
@@ -39,7 +40,7 @@ class Child:
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
                 stderr=errors,
-                **_quietly(),
+                creationflags=getattr(subprocess, "CREATE_NO_WINDOW", 0),  # Windows: no console of its own
             )
         self._heard = heard
         self._ended = ended
@@ -90,17 +91,12 @@ class Child:
         self._ended(_cause(code))
 
 
-def _opened(log: Path):  # noqa: ANN202  either kind of file that Popen takes
+def _opened(log: Path) -> BinaryIO:
     try:
         log.parent.mkdir(parents=True, exist_ok=True)
         return log.open("wb")
     except OSError:
         return Path(os.devnull).open("wb")
-
-
-def _quietly() -> dict[str, int]:
-    """On Windows: no console window of its own."""
-    return {"creationflags": subprocess.CREATE_NO_WINDOW} if sys.platform == "win32" else {}
 
 
 def _nobody(_: str) -> None:

@@ -96,9 +96,7 @@ def _add_generate(verb: argparse.ArgumentParser) -> None:
                 "%", "%%"
             ),
         )
-    verb.add_argument(
-        "--size", metavar="WxH", help="width and height in pixels; the model's own if not given"
-    )
+    verb.add_argument("--size", metavar="WxH", help="width and height in pixels; the model's own if not given")
     verb.add_argument("--out", type=Path, metavar="FILE|FOLDER", help="where the pictures go")
     _finish(verb, _generate)
 
@@ -179,9 +177,7 @@ def _shown(event: Event) -> None:
             for note in event.notes:
                 print(note, file=sys.stderr)
         case WorkerLost():
-            print(
-                f"\nThe engine stopped ({event.cause}).{' It starts again.' * event.again}", file=sys.stderr
-            )
+            print(f"\nThe engine stopped ({event.cause}).{' It starts again.' * event.again}", file=sys.stderr)
         case Picture():
             _status("")
             print(event.path, flush=True)
@@ -268,11 +264,7 @@ def _devices(chosen: argparse.Namespace) -> int:
     for device in machine.devices:
         is_chosen = device.backend == machine.chosen
         mark = "→" if is_chosen else " "
-        can = (
-            f"{', '.join(device.precisions)}; {device.memory_bytes / 1e9:.0f} GB. "
-            if device.here
-            else "Not here: "
-        )
+        can = f"{', '.join(device.precisions)}; {device.memory_bytes / 1e9:.0f} GB. " if device.here else "Not here: "
         print(f"{mark} {device.backend:9} {device.name}: {can}{device.why}")
     print(f"Chosen: {machine.chosen} in {machine.precision}, the first in this list that is here.")
     return DONE

@@ -90,13 +90,11 @@ def scheduler(folder: Path, name: str) -> Any:
     chosen = SCHEDULERS[name]
     kind = diffusers_class(chosen.diffusers_class)
     known = tuple(inspect.signature(kind.__init__).parameters)
-    return kind(**_plain(read_json(folder / "scheduler_config.json"), known) | chosen.options)
+    return kind(**{**_plain(read_json(folder / "scheduler_config.json"), known), **chosen.options})
 
 
 def _plain(found: dict[str, Any], known: tuple[str, ...]) -> dict[str, Any]:
-    return {
-        name: value for name, value in found.items() if name in known and name != "self" and _is_plain(value)
-    }
+    return {name: value for name, value in found.items() if name in known and name != "self" and _is_plain(value)}
 
 
 def _is_plain(value: Any) -> bool:

@@ -9,7 +9,7 @@ import msgspec
 
 from engine.errors import BadInput
 from engine.paths import home, ready, whole
-from engine.settings import S, checked, fields
+from engine.settings import GenerateSettings, Preferences, S, checked, fields
 
 _log = logging.getLogger(__name__)
 
@@ -48,7 +48,7 @@ def _valid(of: type[S], found: dict[str, Any]) -> tuple[dict[str, Any], list[str
     return values, spoiled
 
 
-def keep(value: S) -> None:
+def keep(value: Preferences | GenerateSettings) -> None:
     """Write it whole or not at all. Raises EaselError where the folder refuses."""
     path = _path(type(value))
     ready(path.parent)
@@ -56,7 +56,7 @@ def keep(value: S) -> None:
         part.write_bytes(msgspec.json.format(msgspec.json.encode(value)))
 
 
-def _path(of: type[S]) -> Path:
+def _path(of: type[Preferences | GenerateSettings]) -> Path:
     return home() / f"{of.__struct_config__.tag}.json"
 
 

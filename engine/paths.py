@@ -1,6 +1,5 @@
 """Where things are kept, and how a file gets there whole or not at all."""
 
-import itertools
 import os
 import sys
 import tempfile
@@ -89,17 +88,18 @@ def publish(part: Path, folder: Path, stem: str) -> Path:
     publish at once get two names.
     """
     suffix = Path(part.name.removesuffix(PART)).suffix
-    for number in itertools.count(1):
+    number = 1
+    while True:
         target = folder / f"{stem}{f'-{number}' if number > 1 else ''}{suffix}"
         try:
             _take(part, target)
         except FileExistsError:
-            continue
+            number += 1
         except OSError as error:
             raise unwritten(target, error) from error
-        break
-    sync(folder)
-    return target
+        else:
+            sync(folder)
+            return target
 
 
 def _take(part: Path, target: Path) -> None:

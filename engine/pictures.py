@@ -53,15 +53,13 @@ def _text(path: Path) -> dict[str, str]:
             warnings.simplefilter("error", Image.DecompressionBombWarning)
             with Image.open(path, formats=READABLE) as image:
                 image.load()  # the text may stand behind the pixels
-                return {key: str(value) for key, value in image.info.items() if isinstance(value, str)}
+                return {str(key): str(value) for key, value in image.info.items() if isinstance(value, str)}
     except FileNotFoundError:
         raise BadInput(f"There is no file “{path}”.", "Check the name.", where=str(path)) from None
     except IsADirectoryError:
         raise BadInput(f"“{path}” is a folder.", "Name one picture in it.", where=str(path)) from None
     except (Image.DecompressionBombError, Image.DecompressionBombWarning):
-        raise BadInput(
-            f"“{path.name}” is too large.", "Easel reads up to 89 million pixels.", str(path)
-        ) from None
+        raise BadInput(f"“{path.name}” is too large.", "Easel reads up to 89 million pixels.", str(path)) from None
     except (UnidentifiedImageError, OSError, ValueError, SyntaxError) as error:
         raise BadInput(
             f"“{path.name}” is not a picture that can be read.", "Easel reads PNG, JPEG and WebP.", str(path)
@@ -72,9 +70,6 @@ def newest(folder: Path, count: int) -> list[Path]:
     """The newest pictures of a folder, newest first."""
     try:
         entries = [entry for entry in os.scandir(folder) if entry.name.lower().endswith(SUFFIXES)]
-        return [
-            Path(entry.path)
-            for entry in heapq.nlargest(count, entries, key=lambda each: each.stat().st_mtime_ns)
-        ]
+        return [Path(entry.path) for entry in heapq.nlargest(count, entries, key=lambda each: each.stat().st_mtime_ns)]
     except OSError:
         return []

@@ -3,8 +3,8 @@
 from pathlib import Path
 from typing import Any
 
-from engine.backends import BACKENDS
 from engine.backends.backend import Report
+from engine.backends.choice import BACKENDS
 from engine.components import Component, diffusers_class, scheduler, tokenizer
 from engine.families import FAMILIES
 from engine.library.recognise import weights

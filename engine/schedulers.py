@@ -1,5 +1,6 @@
 """The schedulers people know by name, each as a diffusers class and the options that make it."""
 
+from collections.abc import Mapping
 from typing import NamedTuple
 
 
@@ -7,7 +8,7 @@ class Scheduler(NamedTuple):
     """A scheduler's diffusers class, its options there, and its two names in A1111's text."""
 
     diffusers_class: str
-    options: dict[str, object]
+    options: Mapping[str, object]
     sampler: str
     schedule_type: str = "Automatic"
     max_steps: int = 1000
@@ -21,9 +22,7 @@ _TRAILING = {"timestep_spacing": "trailing"}
 SCHEDULERS: dict[str, Scheduler] = {
     "DPM++ 2M": Scheduler("DPMSolverMultistepScheduler", _DPM_2M, "DPM++ 2M"),
     "DPM++ 2M Karras": Scheduler("DPMSolverMultistepScheduler", _DPM_2M | _KARRAS, "DPM++ 2M", "Karras"),
-    "DPM++ 2M trailing": Scheduler(
-        "DPMSolverMultistepScheduler", _DPM_2M | _TRAILING, "DPM++ 2M", "SGM Uniform"
-    ),
+    "DPM++ 2M trailing": Scheduler("DPMSolverMultistepScheduler", _DPM_2M | _TRAILING, "DPM++ 2M", "SGM Uniform"),
     "DPM++ 2M SDE": Scheduler("DPMSolverMultistepScheduler", _SDE, "DPM++ 2M SDE"),
     "DPM++ 2M SDE Karras": Scheduler("DPMSolverMultistepScheduler", _SDE | _KARRAS, "DPM++ 2M SDE", "Karras"),
     "DPM++ 2S": Scheduler("DPMSolverSinglestepScheduler", {"algorithm_type": "dpmsolver++"}, "DPM++ 2S"),

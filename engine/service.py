@@ -76,9 +76,7 @@ class _Stop(NamedTuple):
 class _Job:
     """A request on its way: its pictures, and how far it is."""
 
-    def __init__(
-        self, request: Generate, card: ModelCard, folder: Path, parts: list[GenerateSettings]
-    ) -> None:
+    def __init__(self, request: Generate, card: ModelCard, folder: Path, parts: list[GenerateSettings]) -> None:
         self.request = request
         self.card = card
         self.folder = folder
@@ -135,9 +133,7 @@ class Service:
                     self._tell(_failed(error))
                 except Exception as error:  # noqa: BLE001  one of the four doors: the thread must not die
                     _log.exception("the engine thread met an error")
-                    self._tell(
-                        Failed(cause=f"Easel met an error ({type(error).__name__}).", advice="Try again.")
-                    )
+                    self._tell(Failed(cause=f"Easel met an error ({type(error).__name__}).", advice="Try again."))
         finally:
             if self._child is not None:
                 self._child.close()
@@ -251,9 +247,7 @@ class Service:
                 self._advance()
             case Progress() if job:
                 self._seconds_a_step = event.seconds_a_step
-                self._tell(
-                    msgspec.structs.replace(event, picture=job.finished + 1, pictures=len(job.pictures))
-                )
+                self._tell(msgspec.structs.replace(event, picture=job.finished + 1, pictures=len(job.pictures)))
             case Picture() if job:
                 self._take(job, event)
             case Done() if job:

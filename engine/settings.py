@@ -50,13 +50,9 @@ class GenerateSettings(Struct, frozen=True, kw_only=True, tag="settings"):
     ] = None
     height: Annotated[
         int | None,
-        Setting(
-            "Height", "In pixels. A model draws best at its own size.", 64, 2048, 8, absent="Model's own"
-        ),
+        Setting("Height", "In pixels. A model draws best at its own size.", 64, 2048, 8, absent="Model's own"),
     ] = None
-    steps: Annotated[
-        int, Setting("Steps", "More steps: finer detail, more time. 15 to 30 is usual.", 1, 150)
-    ] = 20
+    steps: Annotated[int, Setting("Steps", "More steps: finer detail, more time. 15 to 30 is usual.", 1, 150)] = 20
     guidance_scale: Annotated[
         float,
         Setting("Guidance scale", "How closely the prompt is followed. 4 to 9 is usual.", 1, 30, 0.5),
@@ -90,9 +86,7 @@ class Preferences(Struct, frozen=True, kw_only=True, tag="preferences"):
         str,
         Setting("Language", "The language of the window.", choices=("system", "en", "zh_Hans", "zh_Hant")),
     ] = "system"
-    output: Annotated[
-        str, Setting("Pictures folder", "Where finished pictures go.", absent="Easel's own")
-    ] = ""
+    output: Annotated[str, Setting("Pictures folder", "Where finished pictures go.", absent="Easel's own")] = ""
 
 
 S = TypeVar("S", GenerateSettings, Preferences)
@@ -137,9 +131,11 @@ def checked(settings: S) -> S:
 
 
 def _check(field: Field, value: Any) -> None:
-    if value is None and field.optional:
+    if value is None:
+        if not field.optional:
+            raise refusal(field, value)
         return
-    wanted = (int, float) if field.type is float else (field.type,)
+    wanted: tuple[type, ...] = (int, float) if field.type is float else (field.type,)
     if isinstance(value, bool) or not isinstance(value, wanted):
         raise refusal(field, value)
     setting = field.setting

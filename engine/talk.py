@@ -31,8 +31,6 @@ def ready(told: Told) -> Ready:
             case Ready() as ready:
                 return ready
             case WorkerLost(again=False, cause=cause):
-                raise EaselError(
-                    f"The engine does not start ({cause}).", f"The log is {paths.home() / 'worker.log'}."
-                )
+                raise EaselError(f"The engine does not start ({cause}).", f"The log is {paths.home() / 'worker.log'}.")
             case _:
                 pass

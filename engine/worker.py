@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, BinaryIO
 
 import msgspec
 
-from engine.backends import choose, devices
+from engine.backends.choice import choose, devices
 from engine.child import VERSION, peak_memory_bytes
 from engine.errors import Cancelled, EaselError, OutOfMemory
 from engine.formats.picture_text import Made
@@ -127,9 +127,7 @@ class Worker:
         pipeline = self._pipelines.ready(order.model, device, report)
         pipeline = with_scheduler(pipeline, order.model, settings.scheduler)
         (pipeline.vae.enable_tiling if fits.tiled else pipeline.vae.disable_tiling)()
-        self._tell(
-            Started(job=order.job, backend=device.backend, precision=device.precisions[0], notes=fits.notes)
-        )
+        self._tell(Started(job=order.job, backend=device.backend, precision=device.precisions[0], notes=fits.notes))
         self._paint(order, device, pipeline)
 
     def _paint(self, order: Draw, device: Device, pipeline: Any) -> None:

@@ -30,9 +30,7 @@ def recognise(folder: Path) -> Recognised:
     denoiser = read_json(folder / "unet" / "config.json")
     family = _family(folder, denoiser)
     _check_classes(folder, index, family)
-    size_bytes = sum(
-        _check_weights(folder / part) for part, name in family.components.items() if _heavy(part, name)
-    )
+    size_bytes = sum(_check_weights(folder / part) for part, name in family.components.items() if _heavy(part, name))
     _check_tokenizer(folder)
     return Recognised(family, *_sizes(folder, denoiser), size_bytes)
 
@@ -50,17 +48,13 @@ def read_json(path: Path) -> dict[str, Any]:
             f"“{_short(path)}” of the model cannot be read.", "Copy the model folder again.", str(path)
         ) from error
     if not isinstance(found, dict):
-        raise BadInput(
-            f"“{_short(path)}” of the model is damaged.", "Copy the model folder again.", str(path)
-        )
+        raise BadInput(f"“{_short(path)}” of the model is damaged.", "Copy the model folder again.", str(path))
     return found
 
 
 def missing(path: Path) -> BadInput:
     """The error for a part of a model that is not there."""
-    return BadInput(
-        f"The model lacks the file “{_short(path)}”.", "Copy the whole model folder again.", str(path)
-    )
+    return BadInput(f"The model lacks the file “{_short(path)}”.", "Copy the whole model folder again.", str(path))
 
 
 def weights(part: Path) -> Path:
@@ -130,9 +124,7 @@ def _levels(folder: Path, config: dict[str, Any]) -> int:
 
 
 def _no_size(folder: Path) -> BadInput:
-    return BadInput(
-        f"The model “{folder.name}” does not say its size.", "Copy the model folder again.", str(folder)
-    )
+    return BadInput(f"The model “{folder.name}” does not say its size.", "Copy the model folder again.", str(folder))
 
 
 def _short(path: Path) -> str:

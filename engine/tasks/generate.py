@@ -65,9 +65,7 @@ class _Foresight:
         step = scheduler.step
 
         @wraps(step)  # pipelines read the signature to know which arguments a scheduler takes
-        def watched(
-            model_output: torch.Tensor, timestep: Any, sample: torch.Tensor, *args: Any, **kwargs: Any
-        ) -> Any:
+        def watched(model_output: torch.Tensor, timestep: Any, sample: torch.Tensor, *args: Any, **kwargs: Any) -> Any:
             self.latents = _foreseen(scheduler, model_output, timestep, sample)
             return step(model_output, timestep, sample, *args, **kwargs)
 

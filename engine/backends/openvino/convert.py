@@ -107,9 +107,7 @@ def graph_of(component: Component) -> openvino.Model:
         return openvino.convert_model(_Unet(module), example_input=example)
 
 
-def quantised(
-    unet: openvino.Model, components: dict[str, Component], say: Callable[[float], None]
-) -> openvino.Model:
+def quantised(unet: openvino.Model, components: dict[str, Component], say: Callable[[float], None]) -> openvino.Model:
     """The denoiser with int8 weights and activations where that is faster, calibrated on its own sampling.
 
     NNCF's post-training quantisation; ranges come from whole sampling runs, so that every noise level counts.
@@ -124,9 +122,7 @@ def quantised(
         subset_size=len(inputs),
         model_type=nncf.ModelType.TRANSFORMER,
         ignored_scope=nncf.IgnoredScope(names=_narrow(unet), validate=False),
-        advanced_parameters=nncf.AdvancedQuantizationParameters(
-            disable_bias_correction=True, smooth_quant_alpha=-1.0
-        ),
+        advanced_parameters=nncf.AdvancedQuantizationParameters(disable_bias_correction=True, smooth_quant_alpha=-1.0),
     )
 
 
@@ -147,9 +143,6 @@ def _narrow(graph: openvino.Model) -> list[str]:
 
 def _inner_width(product: Any) -> int:
     weight = product.input_value(1)
-    if (
-        weight.get_node().get_type_name() not in ("Constant", "Convert")
-        or not weight.get_partial_shape().is_static
-    ):
+    if weight.get_node().get_type_name() not in ("Constant", "Convert") or not weight.get_partial_shape().is_static:
         return 0
     return max(weight.get_shape()[-2:]) if len(weight.get_shape()) < 2 else weight.get_shape()[-1]

@@ -62,9 +62,7 @@ def fingerprint(components: list[Component]) -> str:
 
 def _run(conversion: Conversion, report: Report) -> None:
     command = [*program(), "--convert", msgspec.json.encode(conversion).decode()]
-    with subprocess.Popen(
-        command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE
-    ) as child:
+    with subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as child:
         assert child.stdout is not None
         assert child.stderr is not None
         try:

@@ -26,8 +26,8 @@ class UnetShell(UNet2DConditionModel):
     """The denoiser."""
 
     graph: Graph
-    device = _CPU  # pyright: ignore[reportAssignmentType]
-    dtype = torch.float32  # pyright: ignore[reportAssignmentType]
+    device = _CPU  # pyright: ignore[reportIncompatibleMethodOverride, reportAssignmentType]
+    dtype = torch.float32  # pyright: ignore[reportIncompatibleMethodOverride, reportAssignmentType]
 
     def forward(
         self,
@@ -44,9 +44,7 @@ class UnetShell(UNet2DConditionModel):
         """
         moment = np.asarray(timestep, dtype=np.float32)
         predicted = [
-            self.graph(
-                _array(sample[each : each + 1]), moment, _array(encoder_hidden_states[each : each + 1])
-            )
+            self.graph(_array(sample[each : each + 1]), moment, _array(encoder_hidden_states[each : each + 1]))
             for each in range(sample.shape[0])
         ]
         result = torch.from_numpy(np.concatenate(predicted))
@@ -56,8 +54,8 @@ class UnetShell(UNet2DConditionModel):
 class VaeShell(AutoencoderKL):
     """The decoder from latents to pixels; diffusers' own slicing and tiling run around the graph."""
 
-    device = _CPU  # pyright: ignore[reportAssignmentType]
-    dtype = torch.float32  # pyright: ignore[reportAssignmentType]
+    device = _CPU  # pyright: ignore[reportIncompatibleMethodOverride, reportAssignmentType]
+    dtype = torch.float32  # pyright: ignore[reportIncompatibleMethodOverride, reportAssignmentType]
 
 
 class _Decoder(torch.nn.Module):
@@ -76,8 +74,8 @@ class TextEncoderShell(CLIPTextModel):
 
     graph: Graph
     table: torch.Tensor
-    device = _CPU  # pyright: ignore[reportAssignmentType]
-    dtype = torch.float32  # pyright: ignore[reportAssignmentType]
+    device = _CPU  # pyright: ignore[reportIncompatibleMethodOverride, reportAssignmentType]
+    dtype = torch.float32  # pyright: ignore[reportIncompatibleMethodOverride, reportAssignmentType]
 
     def forward(self, input_ids: torch.Tensor, *_: Any, **__: Any) -> Any:  # pyright: ignore[reportIncompatibleMethodOverride]
         """The last hidden state [b, n, d] of token ids [b, n]."""
