@@ -1,6 +1,7 @@
 """Joins the window to the engine thread: requests down, events up as one queued signal."""
 
 from typing import Protocol
+
 from PySide6.QtCore import QObject, QTimer, Signal
 
 from engine.messages import Event, Keep, Request
@@ -29,7 +30,9 @@ class EngineLink(QObject):
         self._running = False
         self._waiting: list[Request] = []
         self._drafts: dict[type, GenerateSettings | Preferences] = {}
-        self._quiet = QTimer(self, singleShot=True, interval=QUIET_MS)
+        self._quiet = QTimer(self)
+        self._quiet.setSingleShot(True)
+        self._quiet.setInterval(QUIET_MS)
         self._quiet.timeout.connect(self._write_drafts)
 
     def start(self) -> None:

@@ -46,8 +46,6 @@ class Now(Struct, frozen=True, kw_only=True):
     returned: GenerateSettings | None = None
     """The settings of a job that was called off or failed, to be taken up again."""
     recent: tuple[str, ...] = ()
-    made: Mapping[str, Picture] = {}
-    """The pictures of this session by their path."""
     shown: str = ""
     """The path of the finished picture on the stage."""
     live: bool = False
@@ -92,11 +90,11 @@ class State(QObject):
             case Queued(job=job):
                 self._replace(jobs=(*self._without(job), job))
             case Started(job=job, notes=notes):
-                self._replace(jobs=(job, *self._without(job)), notes=notes, doing=None)
+                self._replace(jobs=(job, *self._without(job)), notes=notes, doing=self._progress())
             case Preparing() | Progress():
                 self._replace(doing=event)
             case Picture(path=path):
-                self._finish(path, event)
+                self._finish(path)
             case Done(job=job):
                 self._leave(job)
             case CancelledJob(job=job, settings=settings):
@@ -106,10 +104,15 @@ class State(QObject):
             case WorkerLost(again=again):
                 self._replace(trouble=event, doing=None, ready=self.now.ready if again else None)
 
-    def _finish(self, path: str, picture: Picture) -> None:
+    def _progress(self) -> Progress | None:
+        """How far it was; it stands still between two pictures of a job rather than vanish."""
+        doing = self.now.doing
+        return structs.replace(doing, preview="") if isinstance(doing, Progress) else None
+
+    def _finish(self, path: str) -> None:
         recent = (path, *(other for other in self.now.recent if other != path))
         shown = path if self.now.live or not self.now.shown else self.now.shown
-        self._replace(recent=recent, made={**self.now.made, path: picture}, shown=shown, doing=None)
+        self._replace(recent=recent, shown=shown, doing=self._progress())
 
     def _leave(self, job: str, **also: Any) -> None:
         was_first = self.now.jobs[:1] == (job,)

@@ -1,4 +1,4 @@
-"""The words on the screen: English in the code, other languages in tables that can be swapped while running."""
+"""The words on the screen: English in the code, other languages in tables swapped while running."""
 
 import json
 

@@ -31,7 +31,7 @@ def plan(card: ModelCard, device: Device, settings: GenerateSettings, loaded: bo
     `loaded` says that the weights are in memory already and no longer count.
     """
     free = free_bytes(device)
-    weights = 0 if loaded else card.size_bytes * _BYTES[device.precisions[0]] // 2 + _WORKSPACE
+    weights = 0 if loaded else card.parameters * _BYTES[device.precisions[0]] + _WORKSPACE
     pixels = (settings.width or card.native_size) * (settings.height or card.native_size)
     whole = weights + pixels * _DECODER_BYTES_A_PIXEL
     if whole <= free:

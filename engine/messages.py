@@ -34,6 +34,7 @@ class ModelCard(Struct, frozen=True, kw_only=True):
     size_multiple: int = 8
     """Width and height must be multiples of this many pixels."""
     size_bytes: int = 0
+    parameters: int = 0
     broken: str = ""
     """What is missing or wrong, in one sentence; empty for a model that can draw."""
 

@@ -1,4 +1,4 @@
-"""How Easel looks: two sets of colours, distances, one style sheet, icons; follows the system or the person."""
+"""How Easel looks: two sets of colours, distances, one style sheet, icons."""
 
 from PySide6.QtCore import Qt
 from PySide6.QtGui import QGuiApplication, QPalette
@@ -31,4 +31,5 @@ def apply(appearance: str) -> None:
 
 def colours() -> Colours:
     """The colours in use."""
-    return LIGHT if QGuiApplication.palette().color(QPalette.ColorRole.Window).name() == LIGHT.window else DARK
+    behind = QGuiApplication.palette().color(QPalette.ColorRole.Window).name()
+    return LIGHT if behind == LIGHT.window else DARK

@@ -7,13 +7,14 @@ _THREADS = 2
 
 
 class Decoding(QObject):
-    """`decoded` carries the path and the image, in the window's thread; a file that is no picture is left out."""
+    """`decoded` carries the path and the image, in the window's thread; what is no picture is left out."""
 
     decoded = Signal(str, QImage)
 
     def __init__(self, parent: QObject | None = None) -> None:
         super().__init__(parent)
-        self._pool = QThreadPool(self, maxThreadCount=_THREADS)
+        self._pool = QThreadPool(self)
+        self._pool.setMaxThreadCount(_THREADS)
 
     def ask(self, path: str, largest: QSize | None = None) -> None:
         """Decode a file, made to fit into `largest` if that is given."""

@@ -1,8 +1,8 @@
 """One small editor for each kind of setting: it shows a value and says when the person changes it."""
 
-from typing import Any, Protocol
+from typing import Any, Protocol, cast
 
-from PySide6.QtCore import QSignalBlocker, Qt, Signal
+from PySide6.QtCore import QSignalBlocker, Qt, Signal, SignalInstance
 from PySide6.QtGui import QWheelEvent
 from PySide6.QtWidgets import (
     QAbstractSpinBox,
@@ -20,11 +20,15 @@ from engine.settings import Field
 _LARGEST_INT = 2**31 - 1
 """Of a QSpinBox; larger whole numbers, such as seeds, live in a double."""
 
+_TEXT_MARGIN = 6
+"""Numbers begin where the words of the other editors do."""
+
 
 class Editor(Protocol):
     """What a form needs of an editor; `edited` carries the new value."""
 
-    edited: Signal
+    @property
+    def edited(self) -> SignalInstance: ...
 
     def show_value(self, value: Any) -> None: ...
 
@@ -40,6 +44,11 @@ def editor(field: Field) -> QWidget:
     return Number(field)
 
 
+def editing(widget: QWidget) -> Editor:
+    """The same widget, as the editor that it is: a protocol cannot demand both."""
+    return cast(Editor, widget)
+
+
 def commit(widget: QWidget | None) -> None:
     """Take over a number that is still being typed."""
     if isinstance(widget, QAbstractSpinBox):
@@ -47,25 +56,16 @@ def commit(widget: QWidget | None) -> None:
         widget.editingFinished.emit()
 
 
-class _Spin(QAbstractSpinBox):
-    """What both number editors do alike."""
-
-    def _prepare(self, field: Field) -> None:
-        self.setFocusPolicy(Qt.FocusPolicy.StrongFocus)
-        self.setSizePolicy(QSizePolicy.Policy.Ignored, QSizePolicy.Policy.Fixed)
-        self.setMinimumWidth(72)
-        if field.optional:
-            self.setSpecialValueText(tr(field.setting.absent))
-
-    def wheelEvent(self, event: QWheelEvent) -> None:
-        """Turn the number only where the person is working, so that scrolling past changes nothing."""
-        if self.hasFocus():
-            super().wheelEvent(event)
-        else:
-            event.ignore()
+def _prepare(spin: QAbstractSpinBox, field: Field) -> None:
+    spin.setFocusPolicy(Qt.FocusPolicy.StrongFocus)
+    spin.setSizePolicy(QSizePolicy.Policy.Ignored, QSizePolicy.Policy.Fixed)
+    spin.setMinimumWidth(72)
+    spin.lineEdit().setTextMargins(_TEXT_MARGIN, 0, 0, 0)
+    if field.optional:
+        spin.setSpecialValueText(tr(field.setting.absent))
 
 
-class WholeNumber(_Spin, QSpinBox):
+class WholeNumber(QSpinBox):
     """A whole number; below the lowest stands "absent" where the field allows it."""
 
     edited = Signal(object)
@@ -76,7 +76,7 @@ class WholeNumber(_Spin, QSpinBox):
         self._low, self._optional = low, field.optional
         self.setRange(low - step if field.optional else low, int(field.setting.high))
         self.setSingleStep(step)
-        self._prepare(field)
+        _prepare(self, field)
         self.valueChanged.connect(self._tell)
         self.editingFinished.connect(self._snap)
 
@@ -84,6 +84,10 @@ class WholeNumber(_Spin, QSpinBox):
         """Show a value without telling of it."""
         with QSignalBlocker(self):
             self.setValue(self.minimum() if value is None else value)
+
+    def wheelEvent(self, event: QWheelEvent) -> None:
+        """Turn the number only where the person is working, so that scrolling past changes nothing."""
+        super().wheelEvent(event) if self.hasFocus() else event.ignore()
 
     def _tell(self, value: int) -> None:
         self.edited.emit(None if self._optional and value < self._low else value)
@@ -93,7 +97,7 @@ class WholeNumber(_Spin, QSpinBox):
         self.setValue(self._low + round((self.value() - self._low) / step) * step)
 
 
-class Number(_Spin, QDoubleSpinBox):
+class Number(QDoubleSpinBox):
     """A number with decimals, or a whole one too large for a QSpinBox."""
 
     edited = Signal(object)
@@ -105,13 +109,17 @@ class Number(_Spin, QDoubleSpinBox):
         low = field.setting.low - field.setting.step if field.optional else field.setting.low
         self.setRange(low, field.setting.high)
         self.setSingleStep(field.setting.step)
-        self._prepare(field)
+        _prepare(self, field)
         self.valueChanged.connect(self._tell)
 
     def show_value(self, value: float | None) -> None:
         """Show a value without telling of it."""
         with QSignalBlocker(self):
             self.setValue(self.minimum() if value is None else value)
+
+    def wheelEvent(self, event: QWheelEvent) -> None:
+        """Turn the number only where the person is working, so that scrolling past changes nothing."""
+        super().wheelEvent(event) if self.hasFocus() else event.ignore()
 
     def _tell(self, value: float) -> None:
         self.edited.emit(None if self._optional and value < self._low else self._type(value))

@@ -1,10 +1,11 @@
 """A heading that folds what lies under it away."""
 
 from PySide6.QtCore import Qt, Signal
-from PySide6.QtWidgets import QToolButton, QVBoxLayout, QWidget
+from PySide6.QtWidgets import QWidget
 
 from desktop.theme import SMALL, colours
 from desktop.theme.icons import icon
+from desktop.widgets.pieces import column, sign_button
 
 
 class Fold(QWidget):
@@ -15,13 +16,15 @@ class Fold(QWidget):
     def __init__(self, title: str, inside: QWidget) -> None:
         super().__init__()
         self._inside = inside
-        self._head = QToolButton(objectName="fold", text=title, checkable=True, accessibleName=title)
+        self._head = sign_button("chevron-right", title, "fold")
+        self._head.setText(title)
+        self._head.setToolTip("")
+        self._head.setCheckable(True)
         self._head.setToolButtonStyle(Qt.ToolButtonStyle.ToolButtonTextBesideIcon)
         self._head.toggled.connect(self._turn)
-        column = QVBoxLayout(self, spacing=SMALL)
-        column.setContentsMargins(0, 0, 0, 0)
-        column.addWidget(self._head)
-        column.addWidget(inside)
+        both = column(self, SMALL)
+        both.addWidget(self._head)
+        both.addWidget(inside)
         self._turn(False)
 
     def is_open(self) -> bool:

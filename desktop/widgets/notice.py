@@ -2,10 +2,10 @@
 
 from PySide6.QtCore import Qt, Signal
 from PySide6.QtGui import QAccessible, QAccessibleEvent
-from PySide6.QtWidgets import QFrame, QHBoxLayout, QLabel, QPushButton, QToolButton, QVBoxLayout, QWidget
+from PySide6.QtWidgets import QFrame, QWidget
 
-from desktop.theme import GAP, SMALL, colours
-from desktop.theme.icons import icon
+from desktop.theme import GAP, SMALL
+from desktop.widgets.pieces import button, column, label, row, sign_button
 from desktop.words import tr
 
 
@@ -18,15 +18,13 @@ class Notice(QFrame):
     def __init__(self, parent: QWidget | None = None) -> None:
         super().__init__(parent)
         self.setObjectName("notice")
-        self._cause = QLabel(wordWrap=True, objectName="cause")
-        self._advice = QLabel(wordWrap=True, objectName="advice")
-        for label in (self._cause, self._advice):
-            label.setTextFormat(Qt.TextFormat.PlainText)
-            label.setTextInteractionFlags(Qt.TextInteractionFlag.TextSelectableByMouse)
-        self._action = QPushButton(objectName="quiet")
+        self._cause = label(look="cause", wraps=True)
+        self._advice = label(look="advice", wraps=True)
+        for sentence in (self._cause, self._advice):
+            sentence.setTextInteractionFlags(Qt.TextInteractionFlag.TextSelectableByMouse)
+        self._action = button("", "quiet")
         self._action.clicked.connect(self.taken)
-        close = QToolButton(objectName="bare", toolTip=tr("Close"), accessibleName=tr("Close"))
-        close.setIcon(icon("close", colours().muted))
+        close = sign_button("close", tr("Close"))
         close.clicked.connect(self.dismissed)
         self._lay_out(close)
         self.hide()
@@ -50,11 +48,10 @@ class Notice(QFrame):
         return f"{self._cause.text()} {self._advice.text()}".strip()
 
     def _lay_out(self, close: QWidget) -> None:
-        words = QVBoxLayout(spacing=2)
+        words = column(spacing=2)
         words.addWidget(self._cause)
         words.addWidget(self._advice)
         words.addWidget(self._action, 0, Qt.AlignmentFlag.AlignLeft)
-        row = QHBoxLayout(self)
-        row.setContentsMargins(GAP, SMALL + 2, SMALL, SMALL + 2)
-        row.addLayout(words, 1)
-        row.addWidget(close, 0, Qt.AlignmentFlag.AlignTop)
+        both = row(self, SMALL, (GAP, SMALL + 2, SMALL, SMALL + 2))
+        both.addLayout(words, 1)
+        both.addWidget(close, 0, Qt.AlignmentFlag.AlignTop)

@@ -1,6 +1,8 @@
 """One picture, large: fitted, zoomed with the wheel, dragged, or at one pixel a pixel."""
 
-from PySide6.QtCore import QPointF, QRectF, Qt, Signal
+import math
+
+from PySide6.QtCore import QPointF, QRectF, QSize, Qt, Signal
 from PySide6.QtGui import (
     QImage,
     QKeyEvent,
@@ -38,8 +40,8 @@ class PictureView(QWidget):
 
     def show_image(self, image: QImage) -> None:
         """Show another image; one of the same proportions keeps the part that is looked at."""
-        if image.size() != self._image.size():
-            self._framing = None
+        if self._framing:
+            self._framing = self._carried_over(self._framing, image)
         self._image = image
         self._fitted = QPixmap()
         self.update()
@@ -72,11 +74,20 @@ class PictureView(QWidget):
         return self.width(), self.height()
 
     def _zoom(self, factor: float, at: QPointF) -> None:
-        zoomed = self._now().zoomed(factor, (at.x(), at.y()), self._view_size())
-        whole = fitting(self._picture_size(), self._view_size())
-        small = min(whole.scale, 1 / self.devicePixelRatioF())
-        self._framing = None if zoomed.scale < small else self._held(zoomed)
+        now, whole = self._now(), fitting(self._picture_size(), self._view_size())
+        smallest = min(whole.scale, 1 / self.devicePixelRatioF())
+        zoomed = now.zoomed(max(factor, smallest / now.scale), (at.x(), at.y()), self._view_size())
+        is_whole = math.isclose(zoomed.scale, whole.scale, rel_tol=1e-3)
+        self._framing = None if is_whole else self._held(zoomed)
         self.update()
+
+    def _carried_over(self, framing: Framing, image: QImage) -> Framing | None:
+        """The same part of another image, such as the finished picture after its small preview."""
+        width, height = self._picture_size()
+        larger = image.width() / width
+        if image.height() != round(height * larger):
+            return None
+        return Framing(framing.scale / larger, framing.x * larger, framing.y * larger)
 
     def _held(self, framing: Framing) -> Framing:
         return framing.kept_inside(self._picture_size(), self._view_size())
@@ -141,9 +152,7 @@ class PictureView(QWidget):
     def _paint_picture(self, painter: QPainter) -> None:
         framing = self._now()
         left, top = framing.top_left(self._view_size())
-        target = QRectF(
-            left, top, self._image.width() * framing.scale, self._image.height() * framing.scale
-        )
+        target = QRectF(left, top, self._image.width() * framing.scale, self._image.height() * framing.scale)
         outline = QPainterPath()
         outline.addRoundedRect(target & QRectF(self.rect()), RADIUS, RADIUS)
         painter.setClipPath(outline)
@@ -154,14 +163,16 @@ class PictureView(QWidget):
         painter.setClipping(False)
 
     def _fitted_to(self, target: QRectF) -> QPixmap:
-        """The picture scaled once by averaging, which one pass of the painter would not do."""
+        """The picture in the size it is shown in, made once."""
         if self._fitted.isNull():
             size = target.toAlignedRect().size() * self.devicePixelRatioF()
-            self._fitted = QPixmap.fromImage(
-                self._image.scaled(
-                    size,
-                    Qt.AspectRatioMode.IgnoreAspectRatio,
-                    Qt.TransformationMode.SmoothTransformation,
-                )
-            )
+            self._fitted = QPixmap.fromImage(smoothly(self._image, size))
         return self._fitted
+
+
+def smoothly(image: QImage, size: QSize) -> QImage:
+    """The image in another size. Enlarged by doubling, which leaves no squares of the old pixels."""
+    ways = Qt.AspectRatioMode.IgnoreAspectRatio, Qt.TransformationMode.SmoothTransformation
+    while image.width() * 2 <= size.width() and image.height() * 2 <= size.height():
+        image = image.scaled(image.size() * 2, *ways)
+    return image.scaled(size, *ways)

@@ -56,6 +56,7 @@ def _card(name: str, folder: Path) -> ModelCard:
         native_size=found.native_size,
         size_multiple=found.size_multiple,
         size_bytes=found.size_bytes,
+        parameters=found.parameters,
     )
 
 

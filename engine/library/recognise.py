@@ -1,6 +1,7 @@
 """Which family a model folder is of, or why it cannot be used; reads JSON and headers, never weights or code."""
 
 import json
+import math
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -22,6 +23,8 @@ class Recognised(NamedTuple):
     size_multiple: int
     size_bytes: int
     """Of the weights on the disk."""
+    parameters: int
+    """How many numbers the weights are."""
 
 
 def recognise(folder: Path) -> Recognised:
@@ -30,9 +33,15 @@ def recognise(folder: Path) -> Recognised:
     denoiser = read_json(folder / "unet" / "config.json")
     family = _family(folder, denoiser)
     _check_classes(folder, index, family)
-    size_bytes = sum(_check_weights(folder / part) for part, name in family.components.items() if _heavy(part, name))
     _check_tokenizer(folder)
-    return Recognised(family, *_sizes(folder, denoiser), size_bytes)
+    files = [weights(folder / part) for part, name in family.components.items() if _heavy(part, name)]
+    tensors = [tensor for file in files for tensor in read_header(file).tensors.values()]
+    return Recognised(
+        family,
+        *_sizes(folder, denoiser),
+        size_bytes=sum(file.stat().st_size for file in files),
+        parameters=sum(math.prod(tensor.shape) for tensor in tensors),
+    )
 
 
 def read_json(path: Path) -> dict[str, Any]:
@@ -92,12 +101,6 @@ def _check_classes(folder: Path, index: dict[str, Any], family: Family) -> None:
 
 def _heavy(part: str, name: str) -> bool:
     return bool(name) and part != "tokenizer"
-
-
-def _check_weights(part: Path) -> int:
-    path = weights(part)
-    read_header(path)
-    return path.stat().st_size
 
 
 def _check_tokenizer(folder: Path) -> None:

@@ -12,8 +12,8 @@ from resources.starter_recipe.drawing import NATIVE_SIZE
 
 CROP = 64
 """Side of the crops of the first part of the training: four times the steps for the same time."""
-BATCH = {CROP: 32, NATIVE_SIZE: 12}
-RATE = 1.5e-3
+BATCH = {CROP: 8, NATIVE_SIZE: 4}
+RATE = 1e-3
 KL_WEIGHT = 1e-6
 SAVE_EVERY_SECONDS = 90
 
@@ -31,7 +31,9 @@ def new_autoencoder() -> AutoencoderKL:
     )
 
 
-def train(work: Path, pictures: np.ndarray, *, minutes: float, full_share: float = 0.35, seed: int = 0) -> AutoencoderKL:
+def train(
+    work: Path, pictures: np.ndarray, *, minutes: float, full_share: float = 0.25, seed: int = 0
+) -> AutoencoderKL:
     """Train for `minutes` of wall clock, the last `full_share` of it on whole pictures; resumes what was begun."""
     torch.manual_seed(seed)
     model = new_autoencoder().to(memory_format=torch.channels_last)
@@ -56,7 +58,7 @@ def train(work: Path, pictures: np.ndarray, *, minutes: float, full_share: float
         optimizer.step()
         optimizer.zero_grad()
         step += 1
-        if step % 50 == 0:
+        if step % 200 == 0:
             print(f"{done:6.1%} step {step} side {side} loss {loss.item():.4f}", flush=True)
         if time.monotonic() - saved > SAVE_EVERY_SECONDS:
             _save(path, model, optimizer, time.monotonic() - began, step)

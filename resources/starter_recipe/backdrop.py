@@ -60,7 +60,9 @@ def _moon(ink: Ink, x: float, rng: Random) -> None:
         size = rng.uniform(0.5, 1.1)
         ink.ellipse(rng.uniform(0, 128), rng.uniform(0, 72), size, size, colour("#ffffff", rng.uniform(0.5, 1)))
     ink.ellipse(x, y, 15, 15, colour("#c9d8ff", 0.14))
-    disc = path(f"M {x} {y - 10} C {x + 14} {y - 10} {x + 14} {y + 10} {x} {y + 10} C {x + 7} {y + 5} {x + 7} {y - 5} {x} {y - 10} Z")
+    disc = path(
+        f"M {x} {y - 10} C {x + 14} {y - 10} {x + 14} {y + 10} {x} {y + 10} C {x + 7} {y + 5} {x + 7} {y - 5} {x} {y - 10} Z"
+    )
     ink.shape(disc, colour("#f6f3d2"))
 
 

@@ -134,10 +134,7 @@ def mushroom(ink: Ink, c: Shades) -> None:
 
 def star(ink: Ink, c: Shades) -> None:
     """A five-pointed star with a face."""
-    points = [
-        (r * sin(step * pi / 5), -50 - r * cos(step * pi / 5))
-        for step, r in enumerate((50, 23) * 5)
-    ]
+    points = [(r * sin(step * pi / 5), -50 - r * cos(step * pi / 5)) for step, r in enumerate((50, 23) * 5)]
     ink.polygon(points, c.body, c.line)
     for left, tip, right in zip(points[9::2] + points[1::2], points[0::2], points[1::2], strict=False):
         del left

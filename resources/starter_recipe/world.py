@@ -30,11 +30,7 @@ class Scene:
     @property
     def held_out(self) -> bool:
         """Whether this subject, colour and place never meet in the training set."""
-        number = (
-            SUBJECTS.index(self.subject) * 7
-            + COLOURS.index(self.colour) * 3
-            + PLACES.index(self.place) * 4
-        )
+        number = SUBJECTS.index(self.subject) * 7 + COLOURS.index(self.colour) * 3 + PLACES.index(self.place) * 4
         return number % HELD_OUT_EVERY == 0
 
     @property

@@ -1,0 +1,50 @@
+"""Measures what the README claims: start, first picture, stalls of the window, steps and memory."""
+
+import argparse
+import json
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+from statistics import median
+from typing import Any
+
+ROOT = Path(__file__).parents[2]
+START = Path(__file__).with_name("window.py")
+
+
+def main() -> None:
+    """Print one JSON object a figure."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--runs", type=int, default=5)
+    chosen = parser.parse_args()
+    with tempfile.TemporaryDirectory(prefix="easel-bench-") as folder:
+        home = Path(folder)
+        _tell("first start and picture, nothing converted yet", _window(home))
+        warm = [_window(home) for _ in range(chosen.runs)]
+        for figure in warm[0]:
+            _tell(f"{figure}, median of {chosen.runs} warm", median(run[figure] for run in warm))
+        shutil.rmtree(home / "pictures", ignore_errors=True)
+        subprocess.run([sys.executable, ROOT / "main.py", "bench", "--json"], env=_environment(home), check=True)
+
+
+def _window(home: Path) -> dict[str, float]:
+    """One run of the real window: press Generate at once, close when the picture is shown."""
+    done = subprocess.run(
+        [sys.executable, START], env=_environment(home), cwd=ROOT, capture_output=True, text=True, check=True
+    )
+    return json.loads(done.stdout.splitlines()[-1])
+
+
+def _environment(home: Path) -> dict[str, str]:
+    return os.environ | {"EASEL_HOME": str(home), "PYTHONPATH": str(ROOT)}
+
+
+def _tell(figure: str, value: Any) -> None:
+    print(json.dumps({"figure": figure, "value": value}), flush=True)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,130 @@
+"""The command line as a person and a script use it: real processes, their output and exit codes."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+MAIN = str(Path(__file__).parents[2] / "main.py")
+TINY = ("--model", "tiny", "--backend", "torch", "--precision", "fp32", "--steps", "2")
+
+
+def easel(*arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, MAIN, *arguments],
+        capture_output=True,
+        text=True,
+        timeout=180,
+        env=os.environ | environment,
+        check=False,
+    )
+
+
+@pytest.fixture(autouse=True)
+def _home(shared_home: Path) -> None:
+    """Every process finds the tiny model."""
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (("paint",), "There is no verb “paint”"),
+        (("--bogus",), "easel --help"),
+        (("generate",), "prompt"),
+        (("generate", "x", "--bogus", "1"), "--bogus"),
+        (("generate", "x", "--steps", "0"), "Steps cannot be 0"),
+        (("generate", "x", "--steps", "1000000"), "Steps cannot be 1000000"),
+        (("generate", "x", "--steps", "many"), "Steps cannot be many"),
+        (("generate", "x", "--seed", "-1"), "Seed cannot be -1"),
+        (("generate", "x", "--seed", "99999999999999999999"), "Seed cannot be 99999999999999999999"),
+        (("generate", "x", "--guidance-scale", "nan"), "Guidance scale cannot be nan"),
+        (("generate", "x", "--size", "big"), "Size cannot be big"),
+        (("generate", "x", "--model", "tiny", "--size", "100x64"), "Width cannot be 100"),
+        (("generate", "x", "--model", "nope"), "no model named “nope”"),
+        (("generate", "x", "--scheduler", "Eular"), "Did you mean “Euler”"),
+        (("generate", "x", "--precision", "int3"), "Precision “int3” is not known"),
+        (("generate", "x" * 100_000, "--model", "tiny"), "100,000 characters"),
+        (("generate", "x", "--out", "a.jpg"), "no PNG file"),
+        (("info", "/nowhere/a.png"), "There is no file"),
+        (("info", MAIN), "not a picture"),
+        (("models", "info"), "Name one"),
+        (("models", "info", "nope"), "no model named"),
+        (("bench", "--steps", "0"), "Steps cannot be 0"),
+    ],
+)
+def test_bad_input_is_one_line_and_exit_code_2(arguments: tuple[str, ...], said: str) -> None:
+    done = easel(*arguments)
+    assert done.returncode == 2
+    assert said in done.stderr
+    assert len(done.stderr.strip().splitlines()) == 1
+    assert done.stdout == ""
+
+
+def test_a_folder_that_cannot_be_written_is_exit_code_1(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    done = easel("generate", "x", *TINY, "--out", str(tmp_path / "file" / "deep"))
+    assert done.returncode == 1
+    assert "cannot write in the folder" in done.stderr
+    assert len(done.stderr.strip().splitlines()) == 1
+
+
+def test_a_picture_and_its_settings(tmp_path: Path) -> None:
+    out = tmp_path / "猫 🐱.png"
+    done = easel("generate", "一只猫", *TINY, "--seed", "7", "--out", str(out))
+    assert (done.returncode, done.stdout.strip()) == (0, str(out))
+    told = json.loads(easel("info", str(out), "--json").stdout)
+    assert told["easel"]["settings"]["prompt"] == "一只猫"
+    assert told["parameters"]["Seed"] == "7"
+    assert "prompt: 一只猫" in easel("info", str(out)).stdout
+    again = easel("generate", "x", *TINY, "--out", str(out))
+    assert again.returncode == 2
+    assert "never overwrites" in again.stderr
+
+
+def test_json_gives_an_object_a_line(tmp_path: Path) -> None:
+    done = easel("generate", "x", *TINY, "--count", "2", "--json", "--out", str(tmp_path))
+    events = [json.loads(line) for line in done.stdout.splitlines()]
+    assert [event["kind"] for event in events if event["kind"] != "preparing"] == [
+        *("started", "progress", "progress", "picture") * 2,
+        "done",
+    ]
+    assert done.returncode == 0
+
+
+def test_an_interrupt_is_130_and_leaves_nothing_half(tmp_path: Path) -> None:
+    many = ("generate", "x", "--model", "tiny", "--backend", "torch", "--precision", "fp32", "--steps", "150")
+    child = subprocess.Popen(
+        [sys.executable, MAIN, *many, "--count", "50", "--json", "--out", str(tmp_path)], stdout=subprocess.PIPE
+    )
+    assert child.stdout is not None
+    for line in child.stdout:
+        if b'"progress"' in line:
+            break
+    child.send_signal(signal.SIGINT)
+    child.communicate(timeout=60)
+    assert child.returncode == 130
+    assert [name for name in os.listdir(tmp_path) if not name.endswith(".png")] == []
+
+
+def test_models_and_devices() -> None:
+    cards = [json.loads(line) for line in easel("models", "--json").stdout.splitlines()]
+    assert [card["name"] for card in cards] == ["Easel Starter", "tiny"]
+    told = json.loads(easel("devices", "--json").stdout)
+    assert [device["backend"] for device in told["devices"]] == ["cuda", "mps", "openvino", "torch"]
+    assert all(device["why"] for device in told["devices"])
+    assert "Chosen: " in easel("devices").stdout
+
+
+def test_without_a_screen_the_window_says_so() -> None:
+    environment = {name: value for name, value in os.environ.items() if name not in ("DISPLAY", "WAYLAND_DISPLAY")}
+    environment.pop("QT_QPA_PLATFORM", None)
+    done = subprocess.run(
+        [sys.executable, MAIN], capture_output=True, text=True, timeout=60, env=environment, check=False
+    )
+    assert done.returncode == 1
+    assert len(done.stderr.strip().splitlines()) == 1
+    assert "screen" in done.stderr

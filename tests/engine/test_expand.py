@@ -1,0 +1,33 @@
+import pytest
+
+from engine.errors import BadInput
+from engine.expand import expand
+from engine.messages import ModelCard
+from engine.settings import MAX_SEED, GenerateSettings
+
+CARD = ModelCard(name="m", path="", family="sd1", native_size=512, size_multiple=64)
+
+
+def test_each_picture_has_the_next_seed() -> None:
+    parts = expand(GenerateSettings(seed=MAX_SEED - 1, count=3), CARD)
+    assert [part.seed for part in parts] == [MAX_SEED - 1, MAX_SEED, 0]
+    assert {part.count for part in parts} == {1}
+
+
+def test_what_is_left_open_is_decided() -> None:
+    first, second = (expand(GenerateSettings(), CARD)[0] for _ in range(2))
+    assert (first.width, first.height, first.model) == (512, 512, "m")
+    assert first.seed is not None
+    assert first.seed != second.seed
+
+
+def test_a_size_the_model_cannot_do_is_answered_with_two_that_it_can() -> None:
+    with pytest.raises(BadInput, match="Height cannot be 520 .* multiple of 64: 512 or 576") as refused:
+        expand(GenerateSettings(height=520), CARD)
+    assert refused.value.where == "height"
+
+
+def test_steps_beyond_a_scheduler_are_refused() -> None:
+    expand(GenerateSettings(scheduler="LCM", steps=50), CARD)
+    with pytest.raises(BadInput, match="at most 50"):
+        expand(GenerateSettings(scheduler="LCM", steps=51), CARD)

@@ -1,0 +1,93 @@
+"""Our pictures against those of the plain diffusers pipeline, which nobody here wrote."""
+
+import math
+from pathlib import Path
+
+import diffusers
+import numpy as np
+import pytest
+import torch
+from diffusers import StableDiffusionPipeline
+from PIL import Image
+
+from engine.backends.choice import choose, devices
+from engine.library import index
+from engine.pipelines import Pipelines, with_scheduler
+from engine.schedulers import SCHEDULERS
+from engine.settings import GenerateSettings
+from engine.tasks.generate import generate
+
+SOME = GenerateSettings(
+    prompt="a red house 猫", negative_prompt="blue", seed=11, steps=6, width=96, height=64, guidance_scale=5.0
+)
+
+
+def _ours(name: str, settings: GenerateSettings, backend: str, precision: str, pipelines: Pipelines) -> Image.Image:
+    card = index.find(name)
+    device = choose(devices(), backend, precision)
+    pipeline = pipelines.ready(card, device, lambda what, done: None)
+    return generate(with_scheduler(pipeline, card, settings.scheduler), settings, lambda *_: None)
+
+
+def _theirs(folder: Path, settings: GenerateSettings) -> Image.Image:
+    pipeline = StableDiffusionPipeline.from_pretrained(folder, local_files_only=True, torch_dtype=torch.float32)
+    chosen = SCHEDULERS[settings.scheduler]
+    kind = getattr(diffusers, chosen.diffusers_class)
+    pipeline.scheduler = kind.from_config(pipeline.scheduler.config, **chosen.options)
+    pipeline.set_progress_bar_config(disable=True)
+    return pipeline(
+        settings.prompt,
+        negative_prompt=settings.negative_prompt,
+        num_inference_steps=settings.steps,
+        guidance_scale=settings.guidance_scale,
+        width=settings.width,
+        height=settings.height,
+        generator=torch.Generator("cpu").manual_seed(settings.seed or 0),
+    ).images[0]
+
+
+def _difference(one: Image.Image, other: Image.Image) -> int:
+    return int(np.abs(np.asarray(one, np.int16) - np.asarray(other, np.int16)).max())
+
+
+def psnr(one: Image.Image, other: Image.Image) -> float:
+    """Peak signal to noise ratio in dB of two 8-bit pictures."""
+    error = np.square(np.asarray(one, np.float64) - np.asarray(other, np.float64)).mean()
+    return math.inf if error == 0 else 10 * math.log10(255**2 / error)
+
+
+@pytest.fixture(scope="module")
+def pipelines() -> Pipelines:
+    return Pipelines()
+
+
+@pytest.mark.parametrize("scheduler", SCHEDULERS)
+def test_torch_is_the_plain_pipeline_bit_for_bit(tiny_model: Path, pipelines: Pipelines, scheduler: str) -> None:
+    settings = GenerateSettings(**{name: getattr(SOME, name) for name in SOME.__struct_fields__} | {"scheduler": scheduler})
+    ours = _ours("tiny", settings, "torch", "fp32", pipelines)
+    assert ours.tobytes() == _theirs(tiny_model, settings).tobytes()
+
+
+def test_a_prompt_longer_than_the_encoder_is_cut_as_diffusers_cuts_it(tiny_model: Path, pipelines: Pipelines) -> None:
+    settings = GenerateSettings(prompt="cat " * 500, seed=1, steps=2, width=64, height=64)
+    assert _ours("tiny", settings, "torch", "fp32", pipelines).tobytes() == _theirs(tiny_model, settings).tobytes()
+
+
+@pytest.mark.parametrize("scheduler", ["DPM++ 2M trailing", "Euler a", "PNDM"])
+def test_openvino_fp32_is_torch_within_one_level(tiny_model: Path, scheduler: str) -> None:
+    """One of 255 levels: float32 sums in another order differ in the sixth digit, which can turn a rounding."""
+    settings = GenerateSettings(prompt="a house", seed=3, steps=6, width=96, height=64, scheduler=scheduler)
+    ours = _ours("tiny", settings, "openvino", "fp32", Pipelines())
+    assert _difference(ours, _theirs(tiny_model, settings)) <= 1
+
+
+def test_tiles_on_openvino_are_tiles_on_torch(tiny_model: Path) -> None:
+    """diffusers' own tiling runs around our graph; the same tolerance."""
+    made = []
+    for backend in ("openvino", "torch"):
+        card = index.find("tiny")
+        pipeline = Pipelines().ready(card, choose(devices(), backend, "fp32"), lambda what, done: None)
+        pipeline.vae.enable_tiling()
+        settings = GenerateSettings(prompt="x", seed=3, steps=1, width=128, height=96, scheduler="DDIM")
+        made.append(generate(with_scheduler(pipeline, card, "DDIM"), settings, lambda *_: None))
+    assert _difference(*made) <= 1
