@@ -17,7 +17,14 @@ def _made(**settings: object) -> Made:
 
 @pytest.mark.parametrize(
     "prompt",
-    ["", "plain", "two\nlines", 'a "quoted", word: yes', "猫 🐱", "Negative prompt: no\nSteps: 1, Sampler: x, CFG scale: 2"],
+    [
+        "",
+        "plain",
+        "two\nlines",
+        'a "quoted", word: yes',
+        "猫 🐱",
+        "Negative prompt: no\nSteps: 1, Sampler: x, CFG scale: 2",
+    ],
 )
 def test_our_own_text_loses_nothing(prompt: str) -> None:
     made = _made(prompt=prompt, negative_prompt=prompt[::-1])

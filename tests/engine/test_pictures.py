@@ -1,6 +1,6 @@
 import os
-from xml.etree import ElementTree
 from pathlib import Path
+from xml.etree import ElementTree
 
 import pytest
 from PIL import Image
@@ -9,7 +9,6 @@ from engine import pictures
 from engine.errors import BadInput
 from engine.formats.picture_text import Made
 from engine.settings import GenerateSettings
-
 
 RDF = "{http://www.w3.org/1999/02/22-rdf-syntax-ns#}"
 
@@ -39,7 +38,9 @@ def test_a_picture_without_settings_has_none(tmp_path: Path) -> None:
     assert pictures.read(tmp_path / "plain.jpg") == (None, {})
 
 
-@pytest.mark.parametrize("content", [b"", b"hello", b"\x89PNG\r\n\x1a\n", b"\x89PNG\r\n\x1a\n" + bytes(100), b"%!PS-Adobe"])
+@pytest.mark.parametrize(
+    "content", [b"", b"hello", b"\x89PNG\r\n\x1a\n", b"\x89PNG\r\n\x1a\n" + bytes(100), b"%!PS-Adobe"]
+)
 def test_what_is_no_picture_is_refused(tmp_path: Path, content: bytes) -> None:
     path = tmp_path / "bad.png"
     path.write_bytes(content)

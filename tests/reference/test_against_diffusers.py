@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 import torch
 from diffusers import StableDiffusionPipeline
+from msgspec import structs
 from PIL import Image
 
 from engine.backends.choice import choose, devices
@@ -63,7 +64,7 @@ def pipelines() -> Pipelines:
 
 @pytest.mark.parametrize("scheduler", SCHEDULERS)
 def test_torch_is_the_plain_pipeline_bit_for_bit(tiny_model: Path, pipelines: Pipelines, scheduler: str) -> None:
-    settings = GenerateSettings(**{name: getattr(SOME, name) for name in SOME.__struct_fields__} | {"scheduler": scheduler})
+    settings = structs.replace(SOME, scheduler=scheduler)
     ours = _ours("tiny", settings, "torch", "fp32", pipelines)
     assert ours.tobytes() == _theirs(tiny_model, settings).tobytes()
 
