@@ -6,30 +6,53 @@ import sys
 def main() -> int:
     """Run what the command line asks for; the exit code."""
     from engine import offline
+    from engine.errors import FAILED, INTERRUPTED, EaselError
 
     offline.seal()
-    arguments = sys.argv[1:]
-    if arguments[:1] == ["--worker"]:
-        from engine.worker import main as worker
-
-        return worker()
-    if arguments[:1] == ["--convert"]:
-        from engine.backends.openvino.convert import main as convert
-
-        return convert(arguments[1])
-    if arguments:
-        from engine.cli import main as verb
-
-        return verb(arguments)
-    from engine.errors import EaselError
-
     try:
-        from desktop.app import run
-
-        return run(sys.argv)
+        return _chosen(sys.argv[1:])
     except EaselError as error:
         print(error, file=sys.stderr)
         return error.exit_code
+    except KeyboardInterrupt:
+        return INTERRUPTED
+    except Exception as error:  # noqa: BLE001  one of the four doors: a person gets a sentence, the log the rest
+        _write_down()
+        print(f"Easel met an error it does not know ({type(error).__name__}: {error}).", file=sys.stderr)
+        return FAILED
+
+
+def _chosen(arguments: list[str]) -> int:
+    match arguments:
+        case ["--worker"]:
+            from engine.worker import main as work
+
+            return work()
+        case ["--convert", conversion]:
+            from engine.backends.openvino.convert import main as convert
+
+            return convert(conversion)
+        case []:
+            from desktop.app import run
+
+            return run(sys.argv)
+        case _:
+            from engine.cli import main as verb
+
+            return verb(arguments)
+
+
+def _write_down() -> None:
+    import logging
+
+    from engine.paths import home
+
+    try:
+        home().mkdir(parents=True, exist_ok=True)
+        logging.basicConfig(filename=home() / "easel.log")
+    except OSError:
+        logging.basicConfig()
+    logging.getLogger("easel").exception("unexpected")
 
 
 if __name__ == "__main__":

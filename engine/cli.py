@@ -51,8 +51,6 @@ def main(arguments: list[str]) -> int:
     except EaselError as error:
         print(" ".join(str(error).split()), file=sys.stderr)
         return error.exit_code
-    except KeyboardInterrupt:
-        return INTERRUPTED
     except BrokenPipeError:
         sys.stdout = None
         return FAILED

@@ -38,6 +38,12 @@ class Pipelines:
         self._key = self._pipeline = None
 
 
+def warm_up() -> None:
+    """Import what every picture needs."""
+    for family in FAMILIES.values():
+        diffusers_class(family.pipeline)
+
+
 def with_scheduler(pipeline: Any, card: ModelCard, name: str) -> Any:
     """The pipeline with a fresh scheduler of that name; schedulers carry state from picture to picture."""
     pipeline.scheduler = scheduler(Path(card.path) / "scheduler", name)

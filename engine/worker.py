@@ -37,7 +37,7 @@ from engine.messages import (
 )
 from engine.paths import PART
 from engine.pictures import save
-from engine.pipelines import Pipelines, with_scheduler
+from engine.pipelines import Pipelines, warm_up, with_scheduler
 
 if TYPE_CHECKING:
     import torch
@@ -97,6 +97,7 @@ class Worker:
         self._devices = devices()
         chosen = choose(self._devices, "auto", "auto")
         self._tell(Ready(devices=tuple(self._devices), chosen=chosen.backend, precision=chosen.precisions[0]))
+        warm_up()  # seconds of imports that the first picture would wait for otherwise
         while True:
             order = self._orders.next()
             try:
