@@ -12,8 +12,11 @@ def main() -> int:
     try:
         return _chosen(sys.argv[1:])
     except EaselError as error:
-        print(error, file=sys.stderr)
+        print(" ".join(str(error).split()), file=sys.stderr)
         return error.exit_code
+    except BrokenPipeError:  # whoever read our output has heard enough
+        sys.stdout = None
+        return FAILED
     except KeyboardInterrupt:
         return INTERRUPTED
     except Exception as error:  # noqa: BLE001  one of the four doors: a person gets a sentence, the log the rest

@@ -48,7 +48,7 @@ def open_window(state: State, link: EngineLink) -> MainWindow:
     """The window, shown; the engine starts once it is seen."""
     link.told.connect(state.take, Qt.ConnectionType.QueuedConnection)
     link.send(Look())
-    link.send(Recent())
+    link.send(Recent(folder=state.now.preferences.output))
     window = MainWindow(state, link)
     window.painted.connect(link.start)
     window.painted.connect(_trace_start)

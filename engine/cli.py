@@ -13,7 +13,7 @@ import msgspec
 
 from engine import paths, pictures
 from engine.bench import measured
-from engine.errors import BAD_INPUT, DONE, FAILED, INTERRUPTED, BadInput, EaselError, closest
+from engine.errors import BAD_INPUT, DONE, FAILED, INTERRUPTED, BadInput, closest
 from engine.library import index
 from engine.messages import (
     Cancel,
@@ -42,18 +42,11 @@ class _Parser(argparse.ArgumentParser):
 
 
 def main(arguments: list[str]) -> int:
-    """Run one verb; the exit code."""
-    try:
-        if arguments[0] not in VERBS and not arguments[0].startswith("-"):
-            raise BadInput(f"There is no verb “{arguments[0][:40]}”.", closest(arguments[0], list(VERBS)))
-        chosen = parser().parse_args(arguments)
-        return chosen.run(chosen)
-    except EaselError as error:
-        print(" ".join(str(error).split()), file=sys.stderr)
-        return error.exit_code
-    except BrokenPipeError:
-        sys.stdout = None
-        return FAILED
+    """Run one verb; the exit code. Raises EaselError."""
+    if arguments[0] not in VERBS and not arguments[0].startswith("-"):
+        raise BadInput(f"There is no verb “{arguments[0][:40]}”.", closest(arguments[0], list(VERBS)))
+    chosen = parser().parse_args(arguments)
+    return chosen.run(chosen)
 
 
 def parser() -> argparse.ArgumentParser:

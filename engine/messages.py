@@ -81,8 +81,9 @@ class Keep(Message, frozen=True, kw_only=True):
 
 
 class Recent(Message, frozen=True, kw_only=True):
-    """Answer with Pictures: the newest first, at most `count`."""
+    """Answer with Pictures: the newest of `folder`, empty for the usual one, at most `count`."""
 
+    folder: str = ""
     count: int = 60
 
 

@@ -165,7 +165,8 @@ class Service:
             case Keep():
                 keeping.keep(item.value)
             case Recent():
-                found = pictures.newest(paths.pictures(), item.count)
+                folder = Path(item.folder) if item.folder else paths.pictures()
+                found = pictures.newest(folder, item.count)
                 self._tell(Pictures(job=item.job, paths=tuple(map(str, found))))
 
     # ------------------------------------------------------------ jobs
@@ -240,11 +241,15 @@ class Service:
 
     def _hear(self, event: Event) -> None:
         job = self._running
+        if job is not None and job.request.job != event.job:
+            job = None  # a last word about a job that was given up meanwhile
         match event:
             case Ready():
                 self._is_ready = True
                 self._tell(event)
                 self._advance()
+            case Progress() | Picture() | Done() | CancelledJob() | Failed() if job is None:
+                _log.info("%s of a job that is over", type(event).__name__)
             case Progress() if job:
                 self._seconds_a_step = event.seconds_a_step
                 self._tell(msgspec.structs.replace(event, picture=job.finished + 1, pictures=len(job.pictures)))
@@ -262,9 +267,14 @@ class Service:
                 self._tell(event)
 
     def _take(self, job: _Job, picture: Picture) -> None:
-        """Give a finished picture its name, then tell of it."""
+        """Give a finished picture its name, then tell of it; where that fails, give the job up."""
         stem = job.request.stem or f"{time.strftime('%Y%m%d-%H%M%S')}-{picture.settings.seed}"
-        path = paths.publish(Path(picture.path), job.folder, stem)
+        try:
+            path = paths.publish(Path(picture.path), job.folder, stem)
+        except EaselError as error:
+            self._tell(_failed(error, job.request))
+            self._let_go()
+            return
         job.finished += 1
         job.attempts = 0
         self._tell(msgspec.structs.replace(picture, path=str(path)))

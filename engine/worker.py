@@ -3,6 +3,7 @@
 import logging
 import os
 import queue
+import signal
 import sys
 import threading
 import time
@@ -49,6 +50,7 @@ PREVIEW_SHARE = 6
 
 def main() -> int:
     """Serve until standard input ends."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl+C reaches the whole terminal; the engine decides
     output = own_output()
     orders = Orders(sys.stdin.buffer)
     Worker(output, orders).serve()

@@ -125,9 +125,7 @@ def _described(
     scenes: list[Scene], words: tuple[CLIPTokenizer, CLIPTextModel], rng: Random
 ) -> dict[Scene, torch.Tensor]:
     """Each scene in a few wordings, bfloat16 [WORDINGS, 77, 768]; encoded once, a sixth of a step's time saved."""
-    return {
-        scene: _embeds([caption(scene, some_named(rng), rng) for _ in range(WORDINGS)], words) for scene in scenes
-    }
+    return {scene: _embeds([caption(scene, some_named(rng), rng) for _ in range(WORDINGS)], words) for scene in scenes}
 
 
 def _embeds(texts: list[str], words: tuple[CLIPTokenizer, CLIPTextModel]) -> torch.Tensor:

@@ -206,3 +206,16 @@ def test_half_pictures_of_a_dead_program_are_removed_and_those_of_a_living_one_k
     engine.over(engine.ask(tmp_path, steps=1))
     assert not dead.exists()
     assert living.exists()
+
+
+def test_a_folder_that_vanishes_midway_is_told_and_the_next_job_runs(engine: Engine, tmp_path: Path) -> None:
+    folder = tmp_path / "gone"
+    job = engine.ask(folder, steps=100, count=5)
+    engine.until(lambda event: isinstance(event, Progress) and event.job == job)
+    for path in folder.iterdir():
+        path.unlink()
+    folder.rmdir()
+    failed = engine.over(job)[-1]
+    assert isinstance(failed, Failed)
+    assert failed.settings is not None
+    assert isinstance(engine.over(engine.ask(tmp_path, steps=1))[-1], Done)

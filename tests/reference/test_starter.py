@@ -14,7 +14,12 @@ from engine.settings import GenerateSettings
 from engine.tasks.generate import generate
 from tests.reference.test_against_diffusers import psnr
 
-PROMPTS = ("a red house on a meadow by day", "a blue sailboat at sea at sunset", "一只白色的猫", "a yellow star at night")
+PROMPTS = (
+    "a red house on a meadow by day",
+    "a blue sailboat at sea at sunset",
+    "一只白色的猫",
+    "a yellow star at night",
+)
 INT8_PSNR_DB = 24.0
 """Mean over the prompts at 20 steps, same seeds; quantisation moves an edge by a pixel before it changes a thing."""
 

@@ -1,11 +1,13 @@
 """Where the graphs of a model are kept, and the process of its own that makes them, once."""
 
 import hashlib
+import shutil
 import subprocess
 from importlib.metadata import version
 from pathlib import Path
 
 import msgspec
+import psutil
 
 from engine.backends.backend import Report
 from engine.components import Component
@@ -37,6 +39,7 @@ def ensure(components: list[Component], precision: str, report: Report) -> Path:
     target = cache("converted") / f"{fingerprint(components)}-{kind}"
     if not target.is_dir():
         ready(target.parent)
+        _clear_leftovers(target.parent)
         _run(
             Conversion(
                 model=str(components[0].folder.parent),
@@ -58,6 +61,14 @@ def fingerprint(components: list[Component]) -> str:
         digest.update(f"{path} {status.st_size} {status.st_mtime_ns}".encode())
         digest.update((component.folder / "config.json").read_bytes())
     return digest.hexdigest()[:20]
+
+
+def _clear_leftovers(folder: Path) -> None:
+    """Remove the half-made graphs of converting processes that are gone."""
+    for part in folder.glob("*.part"):
+        owner = part.name.split(".")[-2]
+        if not (owner.isdigit() and psutil.pid_exists(int(owner))):
+            shutil.rmtree(part, ignore_errors=True)
 
 
 def _run(conversion: Conversion, report: Report) -> None:
