@@ -7,12 +7,13 @@ else
 BIN := $(VENV)/bin
 endif
 READY := $(VENV)/.ready
+STARTER := $(VENV)/.starter
 READY_DEV := $(VENV)/.ready-dev
 EXAMPLE := a red house on a meadow at sunset
 
 .PHONY: run test bench setup clean starter
 
-run: $(READY)
+run: $(READY) $(STARTER)
 	@if [ -n "$$DISPLAY$$WAYLAND_DISPLAY" ] || [ "$$(uname)" = Darwin ]; then \
 		$(BIN)/python main.py; \
 	else \
@@ -44,6 +45,11 @@ $(READY): pyproject.toml constraints.txt | $(BIN)/activate
 	@echo "Setting up Easel in $(VENV) (once, some minutes)"
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e . || { \
 		echo "The set-up did not finish: pip says above what is missing. Check the network and the disk, then try again." >&2; exit 1; }
+	@touch $@
+
+$(STARTER): $(READY) resources/starter/model/unet/diffusion_pytorch_model.safetensors
+	@echo "Preparing the starter model for this machine (once, half a minute)"
+	@$(BIN)/python main.py models convert "Easel Starter"
 	@touch $@
 
 $(READY_DEV): $(READY)

@@ -22,6 +22,7 @@ from engine.messages import (
     Event,
     Failed,
     Generate,
+    ModelCard,
     Picture,
     Preparing,
     Progress,
@@ -57,7 +58,9 @@ def parser() -> argparse.ArgumentParser:
     models = verbs.add_parser("models", help="the models that are there")
     models.add_argument("action", nargs="?", choices=("list", "info", "convert"), default="list")
     models.add_argument("name", nargs="?", help="a model's name or folder")
-    models.add_argument("--precision", choices=("int8", "fp32"), default="int8", help="what to convert for")
+    models.add_argument(
+        "--precision", choices=("auto", "int8", "bf16", "fp32"), default="auto", help="what to convert for"
+    )
     _finish(models, _models)
     info = verbs.add_parser("info", help="the settings inside a picture, whoever made it")
     info.add_argument("picture", type=Path)
@@ -204,23 +207,34 @@ def _models(chosen: argparse.Namespace) -> int:
     if chosen.action == "info":
         _print_card(card, chosen.json)
         return DONE
+    return _convert(card, chosen.precision, chosen.json)
+
+
+def _convert(card: ModelCard, precision: str, as_json: bool) -> int:
+    """Make the graphs that OpenVINO draws with ahead of the first picture, where OpenVINO is what draws."""
     from engine.backends import openvino
+    from engine.backends.choice import choose, devices
     from engine.pipelines import components_of
 
+    device = choose(devices(), "auto" if precision == "auto" else "openvino", precision)
+    if device.backend != "openvino":
+        print(f"There is nothing to convert: {device.name} draws with the model as it is.")
+        return DONE
+
     def report(what: str, done: float) -> None:
-        if chosen.json:
+        if as_json:
             _print_json(Preparing(what=what, done=done))
         else:
             _status(f"{what}: {done:.0%}")
 
-    openvino.prepare(components_of(card), chosen.precision, report)
-    if not chosen.json:
+    openvino.prepare(components_of(card), device.precisions[0], report)
+    if not as_json:
         _status("")
-        print(f"{card.name} is ready in {chosen.precision}.")
+        print(f"{card.name} is ready in {device.precisions[0]}.")
     return DONE
 
 
-def _print_card(card: Any, as_json: bool) -> None:
+def _print_card(card: ModelCard, as_json: bool) -> None:
     if as_json:
         _print_json(card)
         return

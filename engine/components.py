@@ -8,6 +8,7 @@ import inspect
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from engine.errors import BadInput
 from engine.library.recognise import read_json, weights
 from engine.schedulers import SCHEDULERS
 
@@ -31,7 +32,10 @@ class Component(NamedTuple):
 
 
 def load(component: Component) -> "torch.nn.Module":
-    """The part in float32 on the CPU, in evaluation mode, exactly as diffusers would load it."""
+    """The part in float32 on the CPU, in evaluation mode, exactly as diffusers would load it.
+
+    Raises BadInput where weights and configuration do not belong together.
+    """
     import torch
     from accelerate import init_empty_weights
     from safetensors.torch import load_file
@@ -43,7 +47,14 @@ def load(component: Component) -> "torch.nn.Module":
         for name, tensor in load_file(weights(component.folder)).items()
         if name not in _IGNORED_WEIGHTS
     }
-    module.load_state_dict(state, strict=True, assign=True)
+    try:
+        module.load_state_dict(state, strict=True, assign=True)
+    except RuntimeError as error:  # what torch raises for a missing name or another shape
+        raise BadInput(
+            f"The weights of the model's {component.part} do not fit its configuration.",
+            "Copy the whole model folder again.",
+            where=str(component.folder),
+        ) from error
     return module.requires_grad_(False).eval()
 
 

@@ -62,7 +62,7 @@ def judge(model: Path, classifier: Classifier, *, prompts: int, seed: int = 5) -
     scenes = random_scenes(prompts, held_out=True, seed=seed)
     drawn = np.stack([draw(scene, 10_000_000 + place) for place, scene in enumerate(scenes)])
     table: dict[str, Any] = {"prompts": prompts, "drawings": _shares(classifier, drawn, scenes)}
-    pipeline = StableDiffusionPipeline.from_pretrained(model, local_files_only=True)
+    pipeline = StableDiffusionPipeline.from_pretrained(model, local_files_only=True, torch_dtype=torch.float32)
     pipeline.set_progress_bar_config(disable=True)
     pipeline.scheduler = DPMSolverMultistepScheduler.from_config(
         pipeline.scheduler.config, algorithm_type="dpmsolver++", solver_order=2, timestep_spacing="trailing"

@@ -3,6 +3,7 @@
 import hashlib
 import shutil
 import subprocess
+import tempfile
 from importlib.metadata import version
 from pathlib import Path
 
@@ -73,20 +74,24 @@ def _clear_leftovers(folder: Path) -> None:
 
 def _run(conversion: Conversion, report: Report) -> None:
     command = [*program(), "--convert", msgspec.json.encode(conversion).decode()]
-    with subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as child:
+    with (
+        tempfile.TemporaryFile() as errors,  # not a pipe: nobody reads along, and a full one would stop the child
+        subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=errors) as child,
+    ):
         assert child.stdout is not None
-        assert child.stderr is not None
         try:
             for line in child.stdout:
                 step = msgspec.json.decode(line, type=Preparing)
                 report(step.what, step.done)
-            last_words = child.stderr.read().decode(errors="replace").strip().splitlines()[-1:]
         except BaseException:
             child.kill()
             raise
-    if child.returncode != 0:
+        code = child.wait()
+        errors.seek(0)
+        last_words = errors.read().decode(errors="replace").strip().splitlines()[-1:]
+    if code != 0:
         raise EaselError(
-            f"The model could not be converted for OpenVINO ({''.join(last_words) or child.returncode}).",
+            f"The model could not be converted for OpenVINO ({''.join(last_words) or code}).",
             "Try again, or choose the backend “torch”.",
             where=conversion.model,
         )
