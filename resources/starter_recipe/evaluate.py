@@ -33,7 +33,7 @@ class Classifier(torch.nn.Module):
         return [head(seen) for head in self.heads]
 
 
-def train_classifier(pictures: np.ndarray, scenes: list[Scene], *, steps: int = 1200, seed: int = 1) -> Classifier:
+def train_classifier(pictures: np.ndarray, scenes: list[Scene], *, steps: int = 700, seed: int = 1) -> Classifier:
     """Trained on the drawings with a little blur and noise, so that it does not lean on their crispness."""
     torch.manual_seed(seed)
     model = Classifier()

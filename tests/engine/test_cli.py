@@ -98,7 +98,9 @@ def test_json_gives_an_object_a_line(tmp_path: Path) -> None:
 def test_an_interrupt_is_130_and_leaves_nothing_half(tmp_path: Path) -> None:
     many = ("generate", "x", "--model", "tiny", "--backend", "torch", "--precision", "fp32", "--steps", "150")
     child = subprocess.Popen(
-        [sys.executable, MAIN, *many, "--count", "50", "--json", "--out", str(tmp_path)], stdout=subprocess.PIPE
+        [sys.executable, MAIN, *many, "--count", "50", "--json", "--out", str(tmp_path)],
+        stdout=subprocess.PIPE,
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),  # ours may be ignored, as under nohup
     )
     assert child.stdout is not None
     for line in child.stdout:

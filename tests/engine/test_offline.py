@@ -18,14 +18,14 @@ from engine.library import index
 from engine.pipelines import Pipelines, with_scheduler
 from engine.settings import GenerateSettings
 from engine.tasks.generate import generate
-from engine.backends.openvino.convert import main
+from engine.backends.openvino.convert import convert
 from engine.backends.openvino.converted import Conversion
-import msgspec, tempfile
+import tempfile
 card = index.find("tiny")
 target = Path(tempfile.mkdtemp()) / "graphs"
 asked = Conversion(model=card.path, target=str(target), int8=True, components=[
     ("text_encoder", "CLIPTextModel"), ("vae", "AutoencoderKL"), ("unet", "UNet2DConditionModel")])
-main(msgspec.json.encode(asked).decode())
+convert(asked, lambda done: None)
 device = choose(devices(), "openvino", "fp32")
 pipeline = with_scheduler(Pipelines().ready(card, device, lambda what, done: None), card, "Euler")
 generate(pipeline, GenerateSettings(prompt="x", width=64, height=64, steps=1, seed=1), lambda *_: None)

@@ -24,7 +24,7 @@ GUIDANCE = 6.0
 
 
 def denoiser_inputs(
-    unet: openvino.Model, components: dict[str, Component], report: Callable[[float], None]
+    unet: openvino.Model, components: dict[str, Component], report: Callable[[float], object]
 ) -> Iterator[dict[str, np.ndarray]]:
     """Named inputs of batch 1 over all noise levels, guided and unguided, from runs at a small size."""
     model = components["unet"].folder.parent

@@ -56,17 +56,16 @@ class _VaeDecoder(torch.nn.Module):
 
 
 def main(argument: str) -> int:
-    """Convert as `argument`, a Conversion in JSON, asks; progress goes to standard output, a JSON line each.
-
-    The target folder appears under its name when everything is in it.
-    """
+    """Convert as `argument`, a Conversion in JSON, asks; progress goes to standard output, a JSON line each."""
     threading.Thread(target=_end_with_parent, daemon=True).start()
     output = own_output()
-
-    def say(done: float) -> None:
-        output.write(line(Preparing(what="Converting the model, once", done=done)))
-
     asked = msgspec.json.decode(argument, type=Conversion)
+    convert(asked, lambda done: output.write(line(Preparing(what="Converting the model, once", done=done))))
+    return 0
+
+
+def convert(asked: Conversion, say: Callable[[float], object]) -> None:
+    """Make the target folder; it appears under its name when everything is in it. `say` hears what is done, 0 to 1."""
     target = Path(asked.target)
     part = target.with_name(f"{target.name}.{os.getpid()}.part")
     part.mkdir(parents=True)
@@ -75,7 +74,6 @@ def main(argument: str) -> int:
         _put(part, target)
     finally:
         shutil.rmtree(part, ignore_errors=True)
-    return 0
 
 
 def _end_with_parent() -> None:
@@ -92,7 +90,7 @@ def _put(part: Path, target: Path) -> None:
             raise
 
 
-def _convert(asked: Conversion, folder: Path, say: Callable[[float], None]) -> None:
+def _convert(asked: Conversion, folder: Path, say: Callable[[float], object]) -> None:
     components = {part: Component(part, name, Path(asked.model) / part) for part, name in asked.components}
     for number, component in enumerate(components.values(), start=1):
         graph = graph_of(component)
@@ -122,7 +120,7 @@ def graph_of(component: Component) -> openvino.Model:
         return openvino.convert_model(_Unet(module), example_input=example)
 
 
-def quantised(unet: openvino.Model, components: dict[str, Component], say: Callable[[float], None]) -> openvino.Model:
+def quantised(unet: openvino.Model, components: dict[str, Component], say: Callable[[float], object]) -> openvino.Model:
     """The denoiser with int8 weights and activations where that is faster, calibrated on its own sampling.
 
     NNCF's post-training quantisation; ranges come from whole sampling runs, so that every noise level counts.
