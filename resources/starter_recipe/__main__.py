@@ -78,7 +78,7 @@ def main() -> None:
     parser.add_argument("--text-encoder-steps", type=int, default=260)
     parser.add_argument("--autoencoder-minutes", type=float, default=20)
     parser.add_argument("--denoiser-minutes", type=float, default=60)
-    parser.add_argument("--prompts", type=int, default=96, help="held-out prompts to judge by")
+    parser.add_argument("--prompts", type=int, default=64, help="held-out prompts to judge by")
     parser.add_argument("--threads", type=int, default=torch.get_num_threads())
     chosen = parser.parse_args()
     chosen.work.mkdir(parents=True, exist_ok=True)
