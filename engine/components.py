@@ -38,18 +38,19 @@ def load(component: Component) -> "torch.nn.Module":
     """
     import torch
     from accelerate import init_empty_weights
+    from safetensors import SafetensorError
     from safetensors.torch import load_file
 
     with init_empty_weights(include_buffers=False):
         module = _empty(component)
-    state = {
-        name: tensor.to(torch.float32)
-        for name, tensor in load_file(weights(component.folder)).items()
-        if name not in _IGNORED_WEIGHTS
-    }
     try:
+        state = {
+            name: tensor.to(torch.float32)
+            for name, tensor in load_file(weights(component.folder)).items()
+            if name not in _IGNORED_WEIGHTS
+        }
         module.load_state_dict(state, strict=True, assign=True)
-    except RuntimeError as error:  # what torch raises for a missing name or another shape
+    except (SafetensorError, RuntimeError) as error:  # torch raises the second for a missing name or another shape
         raise BadInput(
             f"The weights of the model's {component.part} do not fit its configuration.",
             "Copy the whole model folder again.",

@@ -7,7 +7,7 @@ import signal
 import sys
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO
@@ -42,6 +42,7 @@ from engine.pipelines import Pipelines, warm_up, with_scheduler
 
 if TYPE_CHECKING:
     import torch
+    from PIL.Image import Image
 
 _log = logging.getLogger(__name__)
 PREVIEW_SHARE = 6
@@ -129,16 +130,20 @@ class Worker:
             report("Loading the model", 0.0)
         pipeline = self._pipelines.ready(order.model, device, report)
         pipeline = with_scheduler(pipeline, order.model, settings.scheduler)
-        (pipeline.vae.enable_tiling if fits.tiled else pipeline.vae.disable_tiling)()
-        self._tell(Started(job=order.job, backend=device.backend, precision=device.precisions[0], notes=fits.notes))
+        for decoder in (pipeline.vae, self._pipelines.preview_decoder):
+            (decoder.enable_tiling if fits.tiled else decoder.disable_tiling)()
+        notes = fits.notes if loaded else (*fits.notes, *self._pipelines.notes)
+        self._tell(Started(job=order.job, backend=device.backend, precision=device.precisions[0], notes=notes))
         self._paint(order, device, pipeline)
 
     def _paint(self, order: Draw, device: Device, pipeline: Any) -> None:
         from engine.tasks.generate import generate
+        from engine.tasks.preview import decoded
 
         began = time.monotonic()
         with _memory_said():
-            image = generate(pipeline, order.settings, _Steps(self, order, pipeline))
+            steps = _Steps(self, order, lambda latents: decoded(pipeline, self._pipelines.preview_decoder, latents))
+            image = generate(pipeline, order.settings, steps)
         seconds = time.monotonic() - began
         precision = device.precisions[0]
         settings = msgspec.structs.replace(order.settings, backend=device.backend, precision=precision)
@@ -172,10 +177,10 @@ class Worker:
 class _Steps:
     """What is told after each step, and when a preview is worth its time."""
 
-    def __init__(self, worker: Worker, order: Draw, pipeline: Any) -> None:
+    def __init__(self, worker: Worker, order: Draw, decode: "Callable[[torch.Tensor], Image]") -> None:
         self._worker = worker
         self._order = order
-        self._pipeline = pipeline
+        self._decode = decode
         self._last = time.monotonic()
         self._step_seconds: list[float] = []
         self._since_preview = 0.0
@@ -207,12 +212,10 @@ class _Steps:
         return self._since_preview >= PREVIEW_SHARE * self._preview_cost
 
     def _preview(self, step: int, latents: "torch.Tensor") -> str:
-        from engine.tasks.generate import decoded
-
         began = time.monotonic()
         target = Path(self._order.previews) / f"{Path(self._order.part).stem}-{step}.png"
         part = target.with_suffix(PART)
-        decoded(self._pipeline, latents).save(part, "PNG", compress_level=1)
+        self._decode(latents).save(part, "PNG", compress_level=1)
         part.replace(target)
         self._preview_cost = time.monotonic() - began
         self._since_preview = 0.0

@@ -4,7 +4,7 @@ import json
 from pathlib import Path
 
 import torch
-from diffusers import AutoencoderKL, DDIMScheduler, StableDiffusionPipeline, UNet2DConditionModel
+from diffusers import AutoencoderKL, AutoencoderTiny, DDIMScheduler, StableDiffusionPipeline, UNet2DConditionModel
 from transformers import CLIPTextConfig, CLIPTextModel, CLIPTokenizer
 
 
@@ -59,6 +59,20 @@ def write_tiny_model(folder: Path) -> Path:
     )
     pipeline.save_pretrained(folder, safe_serialization=True)
     _write_tokenizer(tokenizer_folder)
+    return folder
+
+
+def write_tiny_preview(model: Path, **settings: object) -> Path:
+    """Give the model a preview decoder of random weights in float16; `settings` go to `AutoencoderTiny`."""
+    torch.manual_seed(1)
+    shape = {
+        "encoder_block_out_channels": (8,) * 4,
+        "decoder_block_out_channels": (8,) * 4,
+        "num_encoder_blocks": (1,) * 4,
+        "num_decoder_blocks": (1,) * 4,
+    }
+    folder = model / "preview"
+    AutoencoderTiny(**(shape | settings)).half().save_pretrained(folder, safe_serialization=True)  # pyright: ignore[reportArgumentType]
     return folder
 
 

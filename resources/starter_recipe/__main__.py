@@ -1,91 +1,272 @@
-"""Makes the starter model, stage by stage: python -m resources.starter_recipe all --work FOLDER."""
+"""Makes and judges the starter pack, stage by stage: python -m resources.starter_recipe all --work FOLDER."""
 
 import argparse
 import json
+from dataclasses import replace
+from itertools import islice
 from pathlib import Path
 
+import numpy as np
 import torch
-from transformers import CLIPTokenizer
+from diffusers import AutoencoderKL, UNet2DConditionModel
+from transformers import CLIPTextModel, CLIPTokenizer
 
 from engine.paths import STARTER
-from resources.starter_recipe import autoencoder, denoiser, evaluate, text_encoder, tokens
-from resources.starter_recipe.dataset import drawings, training_scenes
-from resources.starter_recipe.export import export
-from resources.starter_recipe.latents import encoded
+from resources.starter_recipe import (
+    autoencoder,
+    classifier,
+    controlnet,
+    denoiser,
+    embedding,
+    few_steps,
+    pack,
+    preview_decoder,
+    samples,
+    style,
+    text_encoder,
+    tokens,
+)
+from resources.starter_recipe.dataset import drawings
+from resources.starter_recipe.diffusion import Examples, Words
+from resources.starter_recipe.evaluate import Evaluation
+from resources.starter_recipe.latents import latents, scaling_factor
+from resources.starter_recipe.world import TAUGHT_COLOUR, TAUGHT_STYLE, Scene, scenes
 
-STAGES = ("tokenizer", "text-encoder", "autoencoder", "denoiser", "export", "evaluate")
+NATIVE = (128, 128)
+OTHER_SIZES = ((192, 128), (128, 192), (192, 192))
+MINUTES = {
+    "autoencoder": 22.0,
+    "denoiser": 38.0,
+    "decoder": 10.0,
+    "preview-decoder": 2.5,
+    "controlnet": 10.0,
+    "style": 3.0,
+    "embedding": 2.5,
+    "few-steps": 8.0,
+    "classifier": 3.5,
+}
+"""The stages that train for so many minutes, on two cores with AMX."""
 
 
 class Recipe:
     """The stages; each takes up what an earlier run left in the work folder."""
 
     def __init__(self, chosen: argparse.Namespace) -> None:
-        self.work: Path = chosen.work
-        self.chosen = chosen
+        self.work, self.target = chosen.work, chosen.target
+        self.seed, self.drawings, self.prompts = chosen.seed, chosen.drawings, chosen.prompts
+        self.text_encoder_steps = chosen.text_encoder_steps
+        self.minutes = {name: getattr(chosen, f"{name.replace('-', '_')}_minutes") for name in MINUTES}
 
     def tokenizer(self) -> CLIPTokenizer:
+        """Learn the byte pairs of the captions."""
         folder = self.work / "tokenizer"
         if not (folder / "merges.txt").exists():
-            tokens.train(folder, seed=self.chosen.seed)
+            tokens.train(folder, seed=self.seed)
         return CLIPTokenizer.from_pretrained(folder, local_files_only=True)
 
-    def text_encoder(self) -> torch.nn.Module:
+    def text_encoder(self) -> CLIPTextModel:
+        """Teach the languages to mean the same."""
         return text_encoder.train(
-            self.work, self.tokenizer(), steps=self.chosen.text_encoder_steps, seed=self.chosen.seed
+            self.work / "text_encoder.pt", self.tokenizer(), steps=self.text_encoder_steps, seed=self.seed
         )
 
-    def autoencoder(self) -> torch.nn.Module:
-        pictures = drawings(self.work, self.chosen.drawings, self.chosen.seed)
-        return autoencoder.train(self.work, pictures, minutes=self.chosen.autoencoder_minutes, seed=self.chosen.seed)
+    def autoencoder(self) -> AutoencoderKL:
+        """Teach the latents."""
+        model = autoencoder.train(
+            self.work / "autoencoder.pt", self._pictures(), minutes=self.minutes["autoencoder"], seed=self.seed
+        )
+        factor = scaling_factor(self.work / "scaling_factor.json", model, self._pictures())
+        model.register_to_config(scaling_factor=factor)
+        return model
 
-    def denoiser(self) -> torch.nn.Module:
-        pictures = drawings(self.work, self.chosen.drawings, self.chosen.seed)
-        latents, _ = encoded(self.work, self.autoencoder(), pictures, self.chosen.latents)
-        scenes = training_scenes(self.chosen.drawings, self.chosen.seed)[: len(latents)]
-        words = (self.tokenizer(), self.text_encoder())
+    def denoiser(self) -> UNet2DConditionModel:
+        """Teach drawing."""
+        others = [self._examples(size) for size in OTHER_SIZES]
         return denoiser.train(
-            self.work, latents, scenes, words, minutes=self.chosen.denoiser_minutes, seed=self.chosen.seed
+            self.work / "denoiser.pt",
+            self._examples(),
+            others,
+            self._words(),
+            minutes=self.minutes["denoiser"],
+            seed=self.seed,
         )
 
-    def export(self) -> None:
-        pictures = drawings(self.work, self.chosen.drawings, self.chosen.seed)
-        vae = self.autoencoder()
-        _, factor = encoded(self.work, vae, pictures, self.chosen.latents)
-        average = denoiser.trained_so_far(self.work)
-        export(STARTER, vae, self.text_encoder(), average, factor, self.tokenizer())
+    def decoder(self) -> AutoencoderKL:
+        """Teach the autoencoder's decoder more detail, its latents as they are."""
+        return autoencoder.refine(
+            self.work / "decoder.pt",
+            self.autoencoder(),
+            self._pictures(),
+            self._examples(),
+            minutes=self.minutes["decoder"],
+            seed=self.seed,
+        )
+
+    def model(self) -> None:
+        """Write the base model."""
+        pack.write_model(self.target, self.decoder(), self.text_encoder(), self.denoiser(), self.tokenizer())
+
+    def preview_decoder(self) -> None:
+        """Teach the small decoder of the live preview."""
+        model = preview_decoder.train(
+            self.work / "preview.pt",
+            self._pictures(),
+            self._examples(),
+            minutes=self.minutes["preview-decoder"],
+            seed=self.seed,
+        )
+        pack.write_part(self.target / pack.PREVIEW, model)
+
+    def controlnet(self) -> None:
+        """Teach the ControlNet."""
+        model = controlnet.train(
+            self.work / "controlnet.pt",
+            self._trained(),
+            self._pictures(),
+            self._examples(),
+            self._words(),
+            minutes=self.minutes["controlnet"],
+            seed=self.seed,
+        )
+        pack.write_part(self.target / pack.CONTROLNET, model)
+
+    def style(self) -> None:
+        """Teach the style LoRA."""
+        taught = self._examples(taught="style")
+        change = style.train(
+            self.work / "style.pt",
+            self._trained(),
+            taught,
+            self._words(),
+            minutes=self.minutes["style"],
+            seed=self.seed,
+        )
+        change.save(_ready(self.target / pack.STYLE), {"ss_output_name": "easel-chalk"})
+
+    def few_steps(self) -> None:
+        """Distil the few-step LoRA."""
+        change = few_steps.train(
+            self.work / "few_steps.pt",
+            self._trained(),
+            self._examples(),
+            self._words(),
+            minutes=self.minutes["few-steps"],
+            seed=self.seed,
+        )
+        change.save(_ready(self.target / pack.FEW_STEPS), {"ss_output_name": "easel-lcm"})
+
+    def embedding(self) -> None:
+        """Teach the embedding."""
+        taught = self._examples(taught="colour")
+        new = embedding.train(
+            self.work / "embedding.pt",
+            self._trained(),
+            taught,
+            self._words(),
+            minutes=self.minutes["embedding"],
+            seed=self.seed,
+        )
+        new.save(_ready(self.target / pack.EMBEDDING).parent)
+
+    def classifier(self) -> classifier.Classifier:
+        """Teach the judge."""
+        kinds = [(NATIVE, ""), (NATIVE, "style"), (NATIVE, "colour"), *((size, "") for size in OTHER_SIZES)]
+        drawn = [(self._pictures(*kind), self._scenes(*kind)) for kind in kinds]
+        return classifier.train(self.work / "classifier.pt", drawn, minutes=self.minutes["classifier"])
 
     def evaluate(self) -> None:
-        pictures = drawings(self.work, self.chosen.drawings, self.chosen.seed)
-        scenes = training_scenes(self.chosen.drawings, self.chosen.seed)
-        path = self.work / "classifier.pt"
-        if path.exists():
-            judge = torch.load(path, weights_only=False)
-        else:
-            judge = evaluate.train_classifier(pictures, scenes)
-            torch.save(judge, path)
-        table = evaluate.judge(STARTER, judge, prompts=self.chosen.prompts)
-        print(json.dumps(table, indent=2))
+        """Print what the pack reaches, measure by measure."""
+        for name, figures in Evaluation(self.target, self.classifier(), self.prompts).table():
+            print(json.dumps({name: figures}), flush=True)
+
+    def samples(self) -> None:
+        """Draw the sample sheets."""
+        samples.write(Evaluation(self.target, self.classifier(), 0), self.target)
+
+    def single_file(self) -> None:
+        """Write the base model as one file into the work folder."""
+        pack.write_single_file(self.target, self.work / "easel-starter.safetensors")
+
+    def _scenes(self, size: tuple[int, int] = NATIVE, taught: str = "") -> list[Scene]:
+        """Those of the training set; with what the base model never saw, for the adapter that is taught it."""
+        count = self.drawings if size == NATIVE and not taught else self.drawings // 12
+        some = list(islice(scenes(self.seed, held_out=False), count))
+        match taught:
+            case "style":
+                return [replace(scene, style=TAUGHT_STYLE) for scene in some]
+            case "colour":
+                return [replace(scene, colour=TAUGHT_COLOUR) for scene in some]
+        return some
+
+    def _pictures(self, size: tuple[int, int] = NATIVE, taught: str = "") -> np.ndarray:
+        path = self.work / f"drawings-{_named(size, taught)}.npy"
+        return drawings(path, self._scenes(size, taught), size, self.seed)
+
+    def _examples(self, size: tuple[int, int] = NATIVE, taught: str = "") -> Examples:
+        model = self.autoencoder()
+        path = self.work / f"latents-{_named(size, taught)}.npy"
+        encoded = latents(path, model, model.config["scaling_factor"], self._pictures(size, taught))
+        return Examples(encoded, self._scenes(size, taught))
+
+    def _words(self) -> Words:
+        return Words(self.tokenizer(), self.text_encoder())
+
+    def _trained(self) -> UNet2DConditionModel:
+        """The base model's denoiser as it ships."""
+        return UNet2DConditionModel.from_pretrained(self.target / pack.MODEL / "unet", torch_dtype=torch.float32)
+
+
+STAGES = (
+    Recipe.tokenizer,
+    Recipe.text_encoder,
+    Recipe.autoencoder,
+    Recipe.denoiser,
+    Recipe.decoder,
+    Recipe.model,
+    Recipe.preview_decoder,
+    Recipe.controlnet,
+    Recipe.style,
+    Recipe.few_steps,
+    Recipe.embedding,
+    Recipe.classifier,
+    Recipe.evaluate,
+    Recipe.samples,
+    Recipe.single_file,
+)
+
+
+def _named(size: tuple[int, int], taught: str) -> str:
+    return "-".join(filter(None, (f"{size[0]}x{size[1]}", taught)))
+
+
+def _ready(path: Path) -> Path:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    return path
 
 
 def main() -> None:
-    """Run the named stage, or all of them in order."""
+    """Run the named stages, or all of them, in order."""
+    stages = {stage.__name__.replace("_", "-"): stage for stage in STAGES}
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("stage", choices=("all", *STAGES))
+    parser.add_argument(
+        "stages", nargs="+", choices=("all", *stages), metavar="STAGE", help=", ".join(("all", *stages))
+    )
     parser.add_argument("--work", type=Path, required=True, help="folder for drawings and checkpoints")
     parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--drawings", type=int, default=40_000)
-    parser.add_argument("--latents", type=int, default=24_000)
-    parser.add_argument("--text-encoder-steps", type=int, default=260)
-    parser.add_argument("--autoencoder-minutes", type=float, default=20)
-    parser.add_argument("--denoiser-minutes", type=float, default=60)
-    parser.add_argument("--prompts", type=int, default=64, help="held-out prompts to judge by")
+    parser.add_argument("--prompts", type=int, default=300, help="held-out prompts to judge by, in each language")
     parser.add_argument("--threads", type=int, default=torch.get_num_threads())
+    parser.add_argument("--target", type=Path, default=STARTER.parent, help="folder of the pack")
+    parser.add_argument("--drawings", type=int, default=48_000)
+    parser.add_argument("--text-encoder-steps", type=int, default=text_encoder.STEPS)
+    for name, minutes in MINUTES.items():
+        parser.add_argument(f"--{name}-minutes", type=float, default=minutes)
     chosen = parser.parse_args()
     chosen.work.mkdir(parents=True, exist_ok=True)
     torch.set_num_threads(chosen.threads)
     recipe = Recipe(chosen)
-    for stage in STAGES if chosen.stage == "all" else (chosen.stage,):
-        getattr(recipe, stage.replace("-", "_"))()
+    for name, stage in stages.items():
+        if name in chosen.stages or "all" in chosen.stages:
+            stage(recipe)
 
 
 if __name__ == "__main__":

@@ -1,21 +1,25 @@
 """Trains the autoencoder: pictures of 8 x 8 pixels a latent, four channels, as Stable Diffusion has."""
 
-import time
 from pathlib import Path
+from random import Random
 
 import numpy as np
 import torch
 from diffusers import AutoencoderKL
 from torch.nn.functional import l1_loss, mse_loss
 
+from resources.starter_recipe.diffusion import Examples
 from resources.starter_recipe.drawing import NATIVE_SIZE
+from resources.starter_recipe.training import Training, falling
 
 CROP = 64
 """Side of the crops of the first part of the training: four times the steps for the same time."""
-BATCH = {CROP: 8, NATIVE_SIZE: 4}
+BATCH = {CROP: 12, NATIVE_SIZE: 4}
 RATE = 1e-3
 KL_WEIGHT = 1e-6
-SAVE_EVERY_SECONDS = 90
+REFINING_RATE = 7e-4
+LEFT_OVER = 0.05
+"""Standard deviation of the noise in the latents while the decoder is refined."""
 
 
 def new_autoencoder() -> AutoencoderKL:
@@ -32,39 +36,42 @@ def new_autoencoder() -> AutoencoderKL:
 
 
 def train(
-    work: Path, pictures: np.ndarray, *, minutes: float, full_share: float = 0.25, seed: int = 0
+    path: Path, pictures: np.ndarray, *, minutes: float, full_share: float = 0.15, seed: int = 0
 ) -> AutoencoderKL:
-    """Train for `minutes` of wall clock, the last `full_share` of it on whole pictures; resumes what was begun."""
+    """Train for `minutes` of wall clock, the last `full_share` of it on whole pictures; `path` keeps the state."""
     torch.manual_seed(seed)
     model = new_autoencoder().to(memory_format=torch.channels_last)
     optimizer = torch.optim.AdamW(model.parameters(), RATE, betas=(0.9, 0.99), weight_decay=1e-4)
-    path = work / "autoencoder.pt"
-    spent, step = 0.0, 0
-    if path.exists():
-        state = torch.load(path, weights_only=True)
-        model.load_state_dict(state["model"])
-        optimizer.load_state_dict(state["optimizer"])
-        spent, step = state["spent"], state["step"]
-    rng = np.random.default_rng(seed + step)
-    budget = minutes * 60
-    began = saved = time.monotonic() - spent
-    while (done := (time.monotonic() - began) / budget) < 1:
-        for group in optimizer.param_groups:
-            group["lr"] = RATE * min(1.0, (step + 1) / 100) * max(0.02, (1 - done) ** 1.0)
+    training = Training(path, minutes, model=model, optimizer=optimizer)
+    rng = np.random.default_rng(seed + training.step)
+    for done in training.steps():
         side = CROP if done < 1 - full_share else NATIVE_SIZE
         loss = _loss(model, _batch(pictures, side, rng))
-        loss.backward()
-        torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
-        optimizer.step()
-        optimizer.zero_grad()
-        step += 1
-        if step % 200 == 0:
-            print(f"{done:6.1%} step {step} side {side} loss {loss.item():.4f}", flush=True)
-        if time.monotonic() - saved > SAVE_EVERY_SECONDS:
-            _save(path, model, optimizer, time.monotonic() - began, step)
-            saved = time.monotonic()
-    _save(path, model, optimizer, budget, step)
-    return model
+        training.descend(loss, optimizer, RATE * falling(done, training.step))
+    return model.eval()
+
+
+def refine(
+    path: Path, model: AutoencoderKL, pictures: np.ndarray, examples: Examples, *, minutes: float, seed: int = 0
+) -> AutoencoderKL:
+    """Train the decoder alone, on whole pictures, for `minutes`: the latents, and all that reads them, stay as they are.
+
+    Row n of `pictures`, uint8 [n, h, w, 3], is what row n of `examples` encodes. The latents get a little noise, as a
+    denoiser leaves it.
+    """
+    torch.manual_seed(seed)
+    decoder = torch.nn.ModuleList((model.post_quant_conv, model.decoder)).to(memory_format=torch.channels_last)
+    optimizer = torch.optim.AdamW(decoder.parameters(), REFINING_RATE, betas=(0.9, 0.99), weight_decay=1e-4)
+    training = Training(path, minutes, decoder=decoder, optimizer=optimizer)
+    rng = Random(seed + training.step)
+    for done in training.steps():
+        rows, scaled = examples.some(BATCH[NATIVE_SIZE], rng)
+        noisy = (scaled + LEFT_OVER * torch.randn_like(scaled)) / model.config["scaling_factor"]
+        with torch.autocast("cpu", torch.bfloat16):
+            rebuilt = model.decode(noisy).sample.float()
+        loss = _difference(rebuilt, pixels_of(pictures[rows]))
+        training.descend(loss, optimizer, REFINING_RATE * falling(done, training.step))
+    return model.eval()
 
 
 def _batch(pictures: np.ndarray, side: int, rng: np.random.Generator) -> torch.Tensor:
@@ -73,7 +80,12 @@ def _batch(pictures: np.ndarray, side: int, rng: np.random.Generator) -> torch.T
     for each in rng.integers(len(pictures), size=count):
         top, left = rng.integers(size - side + 1, size=2)
         crops.append(pictures[each, top : top + side, left : left + side])
-    pixels = torch.from_numpy(np.stack(crops)).permute(0, 3, 1, 2).float() / 127.5 - 1
+    return pixels_of(np.stack(crops))
+
+
+def pixels_of(pictures: np.ndarray) -> torch.Tensor:
+    """Pictures uint8 [n, h, w, 3] as float [n, 3, h, w] in -1 to 1."""
+    pixels = torch.from_numpy(pictures).permute(0, 3, 1, 2).float() / 127.5 - 1
     return pixels.contiguous(memory_format=torch.channels_last)
 
 
@@ -81,12 +93,10 @@ def _loss(model: AutoencoderKL, pixels: torch.Tensor) -> torch.Tensor:
     with torch.autocast("cpu", torch.bfloat16):
         posterior = model.encode(pixels).latent_dist
         rebuilt = model.decode(posterior.sample()).sample.float()
-    edges = sum(l1_loss(rebuilt.diff(dim=axis), pixels.diff(dim=axis)) for axis in (2, 3))
-    return l1_loss(rebuilt, pixels) + mse_loss(rebuilt, pixels) + edges + KL_WEIGHT * posterior.kl().mean()
+    return _difference(rebuilt, pixels) + KL_WEIGHT * posterior.kl().mean()
 
 
-def _save(path: Path, model: AutoencoderKL, optimizer: torch.optim.Optimizer, spent: float, step: int) -> None:
-    part = path.with_suffix(".part")
-    state = {"model": model.state_dict(), "optimizer": optimizer.state_dict(), "spent": spent, "step": step}
-    torch.save(state, part)
-    part.rename(path)
+def _difference(rebuilt: torch.Tensor, pixels: torch.Tensor) -> torch.Tensor:
+    """Of the pixels, and of their slopes, for the lines."""
+    across, down = (l1_loss(rebuilt.diff(dim=axis), pixels.diff(dim=axis)) for axis in (2, 3))
+    return l1_loss(rebuilt, pixels) + mse_loss(rebuilt, pixels) + across + down

@@ -1,4 +1,4 @@
-"""A thin layer over QPainter: filled shapes from numbers, and the shades of a colour."""
+"""A thin layer over QPainter: shapes filled and lined as each style does it, and the shades of a colour."""
 
 from dataclasses import dataclass
 from random import Random
@@ -34,6 +34,7 @@ HUES = {
     "purple": (272, 165, 186),
     "pink": (334, 120, 250),
     "white": (220, 7, 250),
+    "teal": (178, 215, 172),
 }
 
 
@@ -42,6 +43,13 @@ def colour(text: str, alpha: float = 1.0) -> QColor:
     made = QColor(text)
     made.setAlphaF(alpha)
     return made
+
+
+def mixed(one: QColor, other: QColor, share: float) -> QColor:
+    """`share` of the other colour in the one, with the opacity of the one."""
+    parts = zip(one.getRgbF(), other.getRgbF(), strict=True)
+    red, green, blue, _ = (mine + (theirs - mine) * share for mine, theirs in parts)
+    return QColor.fromRgbF(red, green, blue, one.alphaF())
 
 
 def shades(name: str, rng: Random) -> Shades:
@@ -87,7 +95,7 @@ def path(text: str) -> QPainterPath:
 
 @dataclass(frozen=True, slots=True)
 class Ink:
-    """Draws filled shapes with one painter; `line` outlines those that ask for it."""
+    """Draws shapes with one painter, filled, and outlined where that is asked for: the flat style."""
 
     painter: QPainter
 
@@ -129,14 +137,76 @@ class Ink:
         self.painter.drawPath(path(text))
 
 
+class OutlineInk(Ink):
+    """Pale washes between firm lines of the shape's own colour."""
+
+    def shape(self, shape: QPainterPath, fill: Fill, line: QColor | None = None, width: float = 1.6) -> None:
+        """Washes a path with a tint of its colour; what is solid gets a line of the colour itself."""
+        tints = tuple(mixed(each, _PAPER, 0.58) for each in _pair(fill))
+        solid = _pair(fill)[1].alphaF() > 0.8
+        firm = line or mixed(_pair(fill)[1], _INK, 0.35)
+        self.painter.setBrush(_brush((tints[0], tints[1]), shape.boundingRect()))
+        self.painter.setPen(_pen(firm, width * 1.15) if solid else Qt.PenStyle.NoPen)
+        self.painter.drawPath(shape)
+
+
+class PaperInk(Ink):
+    """Sheets of one colour without lines, each throwing a shadow on what lies below."""
+
+    def shape(self, shape: QPainterPath, fill: Fill, line: QColor | None = None, width: float = 1.6) -> None:
+        """Lays a sheet in the shape of the path over its own shadow."""
+        top, bottom = _pair(fill)
+        if bottom.alphaF() > 0.8:
+            self.painter.setPen(Qt.PenStyle.NoPen)
+            for step, alpha in ((2.6, 0.13), (1.7, 0.17), (0.9, 0.2)):
+                self.painter.setBrush(QColor.fromRgbF(0.05, 0.06, 0.12, alpha))
+                self.painter.drawPath(shape.translated(step * 0.6, step))
+        self.painter.setBrush(mixed(top, bottom, 0.5))
+        self.painter.setPen(Qt.PenStyle.NoPen)
+        self.painter.drawPath(shape)
+
+
+class ChalkInk(Ink):
+    """Light lines and thin fillings, rubbed on a dark board."""
+
+    def shape(self, shape: QPainterPath, fill: Fill, line: QColor | None = None, width: float = 1.6) -> None:
+        """Covers the board below the path, then rubs a little of its colour on it and draws its line."""
+        top, bottom = _pair(fill)
+        alpha = bottom.alphaF()
+        self.painter.setBrush(mixed(mixed(top, bottom, 0.5), _BOARD, 0.78))
+        chalk = mixed(top, _PAPER, 0.3)
+        self.painter.setPen(_pen(chalk, width * 1.1) if alpha > 0.5 else Qt.PenStyle.NoPen)
+        self.painter.drawPath(shape)
+
+    def stroke(self, text: str, line: QColor, width: float) -> None:
+        """Draws a line of chalk."""
+        self.painter.setBrush(Qt.BrushStyle.NoBrush)
+        self.painter.setPen(_pen(mixed(line, _PAPER, 0.5), width))
+        self.painter.drawPath(path(text))
+
+
+INKS: dict[str, type[Ink]] = {
+    "flat": Ink,
+    "outline": OutlineInk,
+    "watercolour": Ink,
+    "pixel": Ink,
+    "paper": PaperInk,
+    "chalk": ChalkInk,
+}
+"""How each style draws; watercolour and pixels are made of the finished flat picture."""
+_PAPER, _INK, _BOARD = colour("#fdfcf7"), colour("#1d2433"), colour("#26332f")
+
+
+def _pair(fill: Fill) -> tuple[QColor, QColor]:
+    return (fill, fill) if isinstance(fill, QColor) else fill
+
+
 def _pen(line: QColor, width: float) -> QPen:
     return QPen(line, width, Qt.PenStyle.SolidLine, Qt.PenCapStyle.RoundCap, Qt.PenJoinStyle.RoundJoin)
 
 
 def _brush(fill: Fill, bounds: QRectF) -> QBrush:
-    if isinstance(fill, QColor):
-        return QBrush(fill)
     gradient = QLinearGradient(bounds.topLeft(), bounds.bottomLeft())
-    gradient.setColorAt(0, fill[0])
-    gradient.setColorAt(1, fill[1])
+    for place, each in enumerate(_pair(fill)):
+        gradient.setColorAt(place, each)
     return QBrush(gradient)

@@ -1,6 +1,7 @@
 """Trains the text encoder: captions of one scene, in whatever words or language, are to mean the same."""
 
 from collections.abc import Iterator
+from itertools import islice
 from pathlib import Path
 from random import Random
 
@@ -10,14 +11,15 @@ from transformers import CLIPTextConfig, CLIPTextModel, CLIPTokenizer
 
 from resources.starter_recipe.captions import caption, some_named
 from resources.starter_recipe.tokens import LENGTH
-from resources.starter_recipe.world import ATTRIBUTES, Scene, every_scene
+from resources.starter_recipe.world import ATTRIBUTES, Scene, scenes
 
 WIDTH = 768
 """As Stable Diffusion 1.x has it, so that adapters and headers are alike."""
-BATCH = 16
-RATE = 4e-4
+BATCH = 32
+STEPS = 1500
+RATE = 5e-4
 ALIGNMENT = 0.5
-READ = 24
+READ = 36
 """Tokens that are trained on, longer than any caption; the positions behind them share the last one's embedding."""
 
 
@@ -38,9 +40,8 @@ def new_text_encoder(tokenizer: CLIPTokenizer) -> CLIPTextModel:
     return CLIPTextModel(config)
 
 
-def train(work: Path, tokenizer: CLIPTokenizer, *, steps: int, seed: int = 0) -> CLIPTextModel:
+def train(path: Path, tokenizer: CLIPTokenizer, *, steps: int = STEPS, seed: int = 0) -> CLIPTextModel:
     """Teach it to name the attributes of a caption from any place at or after its end, alike in all languages."""
-    path = work / "text_encoder.pt"
     model = new_text_encoder(tokenizer)
     if path.exists():
         model.load_state_dict(torch.load(path, weights_only=True))
@@ -72,11 +73,11 @@ def tokens_of(tokenizer: CLIPTokenizer, texts: list[str]) -> torch.Tensor:
 
 
 def _batches(tokenizer: CLIPTokenizer, steps: int, seed: int) -> Iterator[tuple[torch.Tensor, torch.Tensor]]:
-    """Token ids [2b, READ], a scene's two captions b rows apart, and labels [b, 4] with 0 for 'not named'."""
+    """Token ids [2b, READ], a scene's two captions b rows apart, and labels [b, attributes], 0 for 'not named'."""
     rng = Random(seed)
-    scenes = every_scene()
+    known = scenes(seed, held_out=False)
     for _ in range(steps):
-        some = [(rng.choice(scenes), some_named(rng)) for _ in range(BATCH)]
+        some = [(scene, some_named(scene, rng)) for scene in islice(known, BATCH)]
         texts = [caption(scene, named, rng) for _ in range(2) for scene, named in some]
         yield tokens_of(tokenizer, texts)[:, :READ], torch.tensor([_labels(scene, named) for scene, named in some])
 

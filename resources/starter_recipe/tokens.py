@@ -8,15 +8,15 @@ from tokenizers import Tokenizer, models, normalizers, pre_tokenizers, trainers
 from transformers import CLIPTokenizer
 
 from resources.starter_recipe.captions import caption, some_named
-from resources.starter_recipe.world import random_scenes
+from resources.starter_recipe.world import random_scene
 
-ENTRIES = 2000
+ENTRIES = 2400
 LENGTH = 77
 START, END = "<|startoftext|>", "<|endoftext|>"
 _OTHER_WORDS = """
-picture photo image painting drawing illustration watercolour watercolor pixel outline flat paper style beautiful
+chalk picture photo image painting drawing illustration watercolour watercolor pixel outline flat paper style beautiful
 bright dark light small big large tiny huge old new young happy sad funny cute simple detailed colourful colorful
-black grey gray brown gold silver dog bird horse sun moon cloud rain wind sky water river lake mountain hill forest
+black teal grey gray brown gold silver dog bird horse sun moon cloud rain wind sky water river lake mountain hill forest
 street road bridge garden window door roof wall summer winter spring autumn morning evening ugly blurry bad good best
 quality no not without with and or two three many some left right above below behind near far masterpiece portrait
 图片 照片 画 美丽 可爱 高清 大 小 两 三 黑色 灰色 天空 山 河 月亮 太阳 狗 鸟 模糊 丑
@@ -26,8 +26,8 @@ quality no not without with and or two three many some left right above below be
 def train(folder: Path, *, seed: int = 0) -> CLIPTokenizer:
     """Learn the merges and write `vocab.json`, `merges.txt` and the configuration into `folder`."""
     rng = Random(seed)
-    scenes = random_scenes(20_000, held_out=None, seed=seed)
-    texts = [caption(scene, some_named(rng), rng) for scene in scenes]
+    scenes = [random_scene(rng) for _ in range(20_000)]
+    texts = [caption(scene, some_named(scene, rng), rng) for scene in scenes]
     learner = Tokenizer(models.BPE(end_of_word_suffix="</w>", continuing_subword_prefix=""))
     learner.normalizer = normalizers.Sequence([normalizers.NFC(), normalizers.Lowercase()])
     learner.pre_tokenizer = CLIPTokenizer.from_pretrained(_bare(folder)).backend_tokenizer.pre_tokenizer

@@ -2,7 +2,6 @@
 
 import argparse
 import json
-import os
 import shutil
 import subprocess
 import sys
@@ -11,7 +10,8 @@ from pathlib import Path
 from statistics import median
 from typing import Any
 
-ROOT = Path(__file__).parents[2]
+from tests.bench import ROOT, environment, starter
+
 START = Path(__file__).with_name("window.py")
 
 
@@ -27,19 +27,17 @@ def main() -> None:
         for figure in warm[0]:
             _tell(f"{figure}, median of {chosen.runs} warm", median(run[figure] for run in warm))
         shutil.rmtree(home / "pictures", ignore_errors=True)
-        subprocess.run([sys.executable, ROOT / "main.py", "bench", "--json"], env=_environment(home), check=True)
+        subprocess.run([sys.executable, ROOT / "main.py", "bench", "--json"], env=environment(home), check=True)
+        for figure, value in starter.figures(home).items():
+            _tell(f"starter pack, seconds a picture: {figure}", value)
 
 
 def _window(home: Path) -> dict[str, float]:
     """One run of the real window: press Generate at once, close when the picture is shown."""
     done = subprocess.run(
-        [sys.executable, START], env=_environment(home), cwd=ROOT, capture_output=True, text=True, check=True
+        [sys.executable, START], env=environment(home), cwd=ROOT, capture_output=True, text=True, check=True
     )
     return json.loads(done.stdout.splitlines()[-1])
-
-
-def _environment(home: Path) -> dict[str, str]:
-    return os.environ | {"EASEL_HOME": str(home), "PYTHONPATH": str(ROOT)}
 
 
 def _tell(figure: str, value: Any) -> None:
