@@ -40,7 +40,7 @@ def train(
     """Train for `minutes`; row n of `pictures`, uint8 [n, h, w, 3], is what row n of `examples` encodes."""
     torch.manual_seed(seed)
     denoiser = plain_attention(denoiser).requires_grad_(False)
-    model = new_controlnet(denoiser).to(memory_format=torch.channels_last)
+    model = plain_attention(new_controlnet(denoiser))
     optimizer = torch.optim.AdamW(model.parameters(), RATE, betas=(0.9, 0.99), weight_decay=0.01)
     training = Training(path, minutes, model=model, optimizer=optimizer)
     rng, noise = Random(seed + training.step), Noise()

@@ -2,15 +2,17 @@
 
 from pathlib import Path
 from random import Random
+from typing import TypeVar
 
 import torch
-from diffusers import UNet2DConditionModel
+from diffusers import ControlNetModel, UNet2DConditionModel
 from diffusers.models.attention_processor import AttnProcessor
 
 from resources.starter_recipe.diffusion import Examples, Noise, Words, described
 from resources.starter_recipe.text_encoder import READ, WIDTH
 from resources.starter_recipe.training import Training, blend, falling
 
+Network = TypeVar("Network", UNet2DConditionModel, ControlNetModel)
 BATCH = 64
 """Examples of 16 x 16 latents a step; fewer of larger ones."""
 RATE = 6e-4
@@ -33,7 +35,7 @@ def new_denoiser(sample_size: int) -> UNet2DConditionModel:
     )
 
 
-def plain_attention(model: UNet2DConditionModel) -> UNet2DConditionModel:
+def plain_attention(model: Network) -> Network:
     """With attention as plain products, whose backward pass is the faster one on a CPU, and channels last."""
     model.set_attn_processor(AttnProcessor())
     return model.to(memory_format=torch.channels_last)
