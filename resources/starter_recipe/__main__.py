@@ -38,12 +38,12 @@ MINUTES = {
     "autoencoder": 22.0,
     "denoiser": 38.0,
     "decoder": 10.0,
-    "preview-decoder": 2.5,
+    "preview-decoder": 2.0,
     "controlnet": 10.0,
-    "style": 3.0,
+    "style": 7.0,
     "embedding": 2.5,
     "few-steps": 8.0,
-    "classifier": 3.5,
+    "classifier": 3.0,
 }
 """The stages that train for so many minutes, on two cores with AMX."""
 
@@ -141,7 +141,7 @@ class Recipe:
             minutes=self.minutes["style"],
             seed=self.seed,
         )
-        change.save(_ready(self.target / pack.STYLE), {"ss_output_name": "easel-chalk"})
+        change.save(_ready(self.target / pack.STYLE), {"ss_output_name": "easel-sepia"})
 
     def few_steps(self) -> None:
         """Distil the few-step LoRA."""

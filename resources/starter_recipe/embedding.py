@@ -19,6 +19,8 @@ WORD = TAUGHT_WORD
 VECTORS = 2
 STARTING_FROM = ("blue", "green")
 BATCH = 32
+WARM = 20
+"""Steps over which the learning rate rises."""
 RATE = 1e-2
 _TABLE = "text_model.embeddings.token_embedding.weight"
 
@@ -58,7 +60,7 @@ def train(
         with torch.autocast("cpu", torch.bfloat16):
             embeds = worded(words, captions, new.vectors)[:, : READ + 4]
             predicted = denoiser(noisy, moments, embeds, return_dict=False)[0]
-        training.descend(noise.loss(predicted, velocity, moments), optimizer, RATE * falling(done, training.step))
+        training.descend(noise.loss(predicted, velocity, moments), optimizer, RATE * falling(done, training.step, WARM))
     return new
 
 

@@ -27,6 +27,7 @@ from resources.starter_recipe.embedding import WORD
 from resources.starter_recipe.lines import agreement, lines
 from resources.starter_recipe.lora import merged
 from resources.starter_recipe.pack import CONTROLNET, EMBEDDING, FEW_STEPS, MODEL, STYLE
+from resources.starter_recipe.quantised import drawn, mean_psnr
 from resources.starter_recipe.world import NOTHING, SUBJECTS, TAUGHT_COLOUR, TAUGHT_STYLE, Scene, scenes
 
 GUIDANCE, STEPS, BATCH, SEED = 6.0, 20, 16, 5
@@ -49,16 +50,16 @@ class Evaluation:
 
     def table(self) -> Iterator[tuple[str, dict[str, float]]]:
         """Each measure by its name, as it is found."""
-        drawn = drawings(self.scenes)
-        yield "the classifier on new drawings", self.shares(drawn, self.scenes)
+        reference = drawings(self.scenes)
+        yield "the classifier on new drawings", self.shares(reference, self.scenes)
         for language in LANGUAGES:
             made = self.made([plain(scene, language) for scene in self.scenes])
             yield language, self.shares(made, self.scenes)
             if language == "en":
                 again = drawings(self.scenes, seed=90_000_000)
-                near, far = kernel_distance(self.judge, again, drawn), kernel_distance(self.judge, made, drawn)
+                near, far = kernel_distance(self.judge, again, reference), kernel_distance(self.judge, made, reference)
                 yield "kernel distance to drawings", {"pictures": round(far, 4), "other drawings": round(near, 4)}
-        few = self.scenes[:100]
+        few = self.scenes[:48]
         prompts = [plain(scene, "en") for scene in few]
         for guidance in (1.0, 3.0):
             made = self.made(prompts, guidance_scale=guidance)
@@ -66,6 +67,7 @@ class Evaluation:
         for size in SIZES:
             made = self.made(prompts, width=size[0], height=size[1])
             yield f"{size[0]} x {size[1]}", self.shares(made, few)
+        yield "int8", self.int8(few)
         yield "negative prompt", self.negative()
         yield "few-step LoRA, 4 steps", self.few_steps(few)
         yield "style LoRA", self.style(few)
@@ -109,6 +111,16 @@ class Evaluation:
                 )
             pictures.append((images.images * 255).round().astype(np.uint8))
         return np.concatenate(pictures)
+
+    def int8(self, asked: list[Scene]) -> dict[str, float]:
+        """How far int8 is from float32 on OpenVINO, in dB and in what is right."""
+        prompts = [plain(scene, "en") for scene in asked]
+        exact, quick = (drawn(self.folder / MODEL, prompts, precision) for precision in ("fp32", "int8"))
+        return {
+            "mean PSNR in dB": round(mean_psnr(quick, exact), 1),
+            "all, fp32": self.shares(exact, asked)["all"],
+            "all, int8": self.shares(quick, asked)["all"],
+        }
 
     def negative(self) -> dict[str, float]:
         """How often pictures whose prompt leaves the time open show night, without and with 'at night' as negative."""

@@ -14,6 +14,8 @@ from resources.starter_recipe.text_encoder import READ
 from resources.starter_recipe.training import Training, blend, falling
 
 BATCH = 32
+WARM = 20
+"""Steps over which the learning rate rises."""
 RATE = 5e-4
 RANK = 32
 EMA = 0.97
@@ -53,7 +55,7 @@ def train(
                 target = _consistent(followed, noise, stepped, sooner, embeds)
             found = _consistent(denoiser, noise, noisy, later, embeds)
         loss = ((found - target).square() + HUBER**2).sqrt().mean() - HUBER
-        training.descend(loss, optimizer, RATE * falling(done, training.step))
+        training.descend(loss, optimizer, RATE * falling(done, training.step, WARM))
         blend(average, change, EMA)
     return average
 

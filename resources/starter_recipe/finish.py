@@ -1,4 +1,4 @@
-"""What makes a finished drawing a watercolour, pixels or chalk: done to its pixels, not to its shapes."""
+"""What makes a finished drawing a watercolour, pixels or an old print: done to its pixels, not to its shapes."""
 
 from collections.abc import Callable
 from random import Random
@@ -43,14 +43,14 @@ def _pixel_art(pixels: np.ndarray, rng: np.random.Generator) -> np.ndarray:
     return np.asarray(few.resize((width, height), Image.Resampling.NEAREST))
 
 
-def _chalk(pixels: np.ndarray, rng: np.random.Generator) -> np.ndarray:
-    """The grain of a board through the chalk, and smears of what was wiped off before."""
+def _sepia(pixels: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+    """An old print: one brown from dark to pale, darker towards the corners."""
     height, width = pixels.shape[:2]
-    board = np.array([0.149, 0.2, 0.184])
-    light = pixels / 255 - board
-    grain = (0.86 + 0.16 * rng.standard_normal((height, width))).clip(0.35, 1.1)[..., None]
-    smear = 0.02 * _cloudy(rng, height, width, 5)[..., None]
-    return _bytes(board + light * grain + smear)
+    light = (pixels @ np.array([0.299, 0.587, 0.114]) / 255)[..., None]
+    tone = np.array([0.17, 0.1, 0.06]) * (1 - light) + np.array([0.98, 0.9, 0.74]) * light
+    rows, columns = np.mgrid[-1 : 1 : height * 1j, -1 : 1 : width * 1j]
+    corners = (rows**2 + columns**2)[..., None] * rng.uniform(0.14, 0.2)
+    return _bytes(tone * (1.03 - corners))
 
 
 def _cloudy(rng: np.random.Generator, height: int, width: int, cells: int) -> np.ndarray:
@@ -66,5 +66,5 @@ def _bytes(picture: np.ndarray) -> np.ndarray:
 _FINISHES: dict[str, Callable[[np.ndarray, np.random.Generator], np.ndarray]] = {
     "watercolour": _watercolour,
     "pixel": _pixel_art,
-    "chalk": _chalk,
+    "sepia": _sepia,
 }

@@ -166,35 +166,16 @@ class PaperInk(Ink):
         self.painter.drawPath(shape)
 
 
-class ChalkInk(Ink):
-    """Light lines and thin fillings, rubbed on a dark board."""
-
-    def shape(self, shape: QPainterPath, fill: Fill, line: QColor | None = None, width: float = 1.6) -> None:
-        """Covers the board below the path, then rubs a little of its colour on it and draws its line."""
-        top, bottom = _pair(fill)
-        alpha = bottom.alphaF()
-        self.painter.setBrush(mixed(mixed(top, bottom, 0.5), _BOARD, 0.78))
-        chalk = mixed(top, _PAPER, 0.3)
-        self.painter.setPen(_pen(chalk, width * 1.1) if alpha > 0.5 else Qt.PenStyle.NoPen)
-        self.painter.drawPath(shape)
-
-    def stroke(self, text: str, line: QColor, width: float) -> None:
-        """Draws a line of chalk."""
-        self.painter.setBrush(Qt.BrushStyle.NoBrush)
-        self.painter.setPen(_pen(mixed(line, _PAPER, 0.5), width))
-        self.painter.drawPath(path(text))
-
-
 INKS: dict[str, type[Ink]] = {
     "flat": Ink,
     "outline": OutlineInk,
     "watercolour": Ink,
     "pixel": Ink,
     "paper": PaperInk,
-    "chalk": ChalkInk,
+    "sepia": Ink,
 }
-"""How each style draws; watercolour and pixels are made of the finished flat picture."""
-_PAPER, _INK, _BOARD = colour("#fdfcf7"), colour("#1d2433"), colour("#26332f")
+"""How each style draws; watercolour, pixels and sepia are made of the finished flat picture."""
+_PAPER, _INK = colour("#fdfcf7"), colour("#1d2433")
 
 
 def _pair(fill: Fill) -> tuple[QColor, QColor]:

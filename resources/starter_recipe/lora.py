@@ -11,10 +11,8 @@ from torch.nn.functional import conv2d, linear
 
 from engine.formats.lora_keys import ALPHA, DOWN, UP, kohya_name, modules_by_kohya_name
 
-ATTENTION = ("attentions.",)
-"""Where a style's LoRA changes the denoiser: in all that a transformer block consists of."""
 EVERYTHING = ("attentions.", "resnets.", "samplers.")
-"""Where a few-step LoRA does: in the residual blocks, too."""
+"""The modules that are changed: all of the transformer and residual blocks, convolutions as LoCon has them, too."""
 
 
 class LowRank(torch.nn.Module):

@@ -23,7 +23,7 @@ from resources.starter_recipe.diffusion import SCHEDULE
 MODEL = "model"
 PREVIEW = f"{MODEL}/preview"
 CONTROLNET = "controlnet/easel-lines"
-STYLE = "lora/easel-chalk.safetensors"
+STYLE = "lora/easel-sepia.safetensors"
 FEW_STEPS = "lora/easel-lcm.safetensors"
 EMBEDDING = "embeddings/easel-teal.safetensors"
 

@@ -12,6 +12,8 @@ from resources.starter_recipe.diffusion import Examples
 from resources.starter_recipe.training import Training, falling
 
 BATCH = 8
+WARM = 20
+"""Steps over which the learning rate rises."""
 RATE = 2e-3
 CHANNELS = 32
 
@@ -41,5 +43,5 @@ def train(path: Path, pictures: np.ndarray, examples: Examples, *, minutes: floa
             decoded = model.decode(latents).sample.float()
             encoded = model.encode(pixels).latents.float()
         loss = l1_loss(decoded, pixels) + mse_loss(decoded, pixels) + 0.1 * mse_loss(encoded, latents)
-        training.descend(loss, optimizer, RATE * falling(done, training.step))
+        training.descend(loss, optimizer, RATE * falling(done, training.step, WARM))
     return model.eval()

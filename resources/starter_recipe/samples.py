@@ -56,7 +56,7 @@ def _traced(evaluation: Evaluation) -> np.ndarray:
 def _filled(evaluation: Evaluation) -> np.ndarray:
     """Drawings with a hole, and what the base model fills it with."""
     mask = np.zeros((NATIVE_SIZE, NATIVE_SIZE), np.uint8)
-    mask[12:120, 16:112] = 255
+    mask[10:122, 24:124] = 255
     scenes = [replace(scene, subject="tree") for scene in TRACED]
     sources = np.stack([draw(scene, 60 + number) for number, scene in enumerate(scenes)])
     prompts = ["a red house on a meadow by day", "a yellow star in the snow by day", "a blue lighthouse at sea by day"]

@@ -1,4 +1,4 @@
-"""Trains the style LoRA: chalk on a board, which the base model never saw."""
+"""Trains the style LoRA: an old brown print, which the base model never saw."""
 
 from pathlib import Path
 from random import Random
@@ -8,13 +8,15 @@ from diffusers import UNet2DConditionModel
 
 from resources.starter_recipe.denoiser import plain_attention
 from resources.starter_recipe.diffusion import Examples, Noise, Words, described
-from resources.starter_recipe.lora import ATTENTION, LowRank
+from resources.starter_recipe.lora import EVERYTHING, LowRank
 from resources.starter_recipe.text_encoder import READ
 from resources.starter_recipe.training import Training, falling
 
-BATCH = 48
+BATCH = 24
+WARM = 20
+"""Steps over which the learning rate rises."""
 RATE = 2e-3
-RANK = 16
+RANK = 8
 
 
 def train(
@@ -23,7 +25,7 @@ def train(
     """Train for `minutes` on drawings of the style; their captions do not name it."""
     torch.manual_seed(seed)
     denoiser = plain_attention(denoiser).requires_grad_(False)
-    change = LowRank(denoiser, RANK, ATTENTION)
+    change = LowRank(denoiser, RANK, EVERYTHING)
     optimizer = torch.optim.AdamW(change.parameters(), RATE, betas=(0.9, 0.99), weight_decay=0.01)
     training = Training(path, minutes, change=change, optimizer=optimizer)
     rng, noise = Random(seed + training.step), Noise()
@@ -33,5 +35,5 @@ def train(
         noisy, moments, velocity = noise.added(clean)
         with torch.autocast("cpu", torch.bfloat16):
             predicted = denoiser(noisy, moments, embeds, return_dict=False)[0]
-        training.descend(noise.loss(predicted, velocity, moments), optimizer, RATE * falling(done, training.step))
+        training.descend(noise.loss(predicted, velocity, moments), optimizer, RATE * falling(done, training.step, WARM))
     return change

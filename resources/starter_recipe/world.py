@@ -17,7 +17,7 @@ STYLES = ("flat", "outline", "watercolour", "pixel", "paper")
 NOTHING = "nothing"
 SIDES = ("left", "right")
 
-TAUGHT_STYLE = "chalk"
+TAUGHT_STYLE = "sepia"
 """The style that the base model never saw: the starter's LoRA brings it."""
 TAUGHT_COLOUR = "teal"
 """The colour that the base model never saw: the starter's embedding brings it."""
