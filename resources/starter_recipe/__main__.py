@@ -26,6 +26,7 @@ from resources.starter_recipe import (
     text_encoder,
     tokens,
 )
+from resources.starter_recipe.autoencoder import Encoded
 from resources.starter_recipe.dataset import drawings
 from resources.starter_recipe.diffusion import Examples, Words
 from resources.starter_recipe.evaluate import Evaluation
@@ -34,6 +35,10 @@ from resources.starter_recipe.world import TAUGHT_COLOUR, TAUGHT_STYLE, Scene, s
 
 NATIVE = (128, 128)
 OTHER_SIZES = ((192, 128), (128, 192), (192, 192))
+KINDS = ((NATIVE, ""), (NATIVE, "style"), (NATIVE, "colour"), *((size, "") for size in OTHER_SIZES))
+"""Sizes of drawings, and what they show besides the base model's world."""
+UNNAMED = 0.04
+"""The share of drawings in the colour that no caption names, so that the embedding has something to name."""
 MINUTES = {
     "autoencoder": 22.0,
     "denoiser": 38.0,
@@ -49,13 +54,17 @@ MINUTES = {
 
 
 class Recipe:
-    """The stages; each takes up what an earlier run left in the work folder."""
+    """The stages; each takes up what an earlier run left in the work folder, or what `begin` puts there."""
 
     def __init__(self, chosen: argparse.Namespace) -> None:
         self.work, self.target = chosen.work, chosen.target
         self.seed, self.drawings, self.prompts = chosen.seed, chosen.drawings, chosen.prompts
         self.text_encoder_steps = chosen.text_encoder_steps
         self.minutes = {name: getattr(chosen, f"{name.replace('-', '_')}_minutes") for name in MINUTES}
+
+    def begin(self) -> None:
+        """Take the weights that ship for checkpoints, to go on from them where no work folder was kept."""
+        pack.begin_from(self.target, self.work, self.minutes["autoencoder"])
 
     def tokenizer(self) -> CLIPTokenizer:
         """Learn the byte pairs of the captions."""
@@ -84,7 +93,7 @@ class Recipe:
         others = [self._examples(size) for size in OTHER_SIZES]
         return denoiser.train(
             self.work / "denoiser.pt",
-            self._examples(),
+            self._examples().with_some(self._examples(taught="colour"), UNNAMED),
             others,
             self._words(),
             minutes=self.minutes["denoiser"],
@@ -96,8 +105,7 @@ class Recipe:
         return autoencoder.refine(
             self.work / "decoder.pt",
             self.autoencoder(),
-            self._pictures(),
-            self._examples(),
+            self._encoded(),
             minutes=self.minutes["decoder"],
             seed=self.seed,
         )
@@ -110,8 +118,7 @@ class Recipe:
         """Teach the small decoder of the live preview."""
         model = preview_decoder.train(
             self.work / "preview.pt",
-            self._pictures(),
-            self._examples(),
+            self._encoded(),
             minutes=self.minutes["preview-decoder"],
             seed=self.seed,
         )
@@ -170,8 +177,7 @@ class Recipe:
 
     def classifier(self) -> classifier.Classifier:
         """Teach the judge."""
-        kinds = [(NATIVE, ""), (NATIVE, "style"), (NATIVE, "colour"), *((size, "") for size in OTHER_SIZES)]
-        drawn = [(self._pictures(*kind), self._scenes(*kind)) for kind in kinds]
+        drawn = [(self._pictures(*kind), self._scenes(*kind)) for kind in KINDS]
         return classifier.train(self.work / "classifier.pt", drawn, minutes=self.minutes["classifier"])
 
     def evaluate(self) -> None:
@@ -207,6 +213,10 @@ class Recipe:
         path = self.work / f"latents-{_named(size, taught)}.npy"
         encoded = latents(path, model, model.config["scaling_factor"], self._pictures(size, taught))
         return Examples(encoded, self._scenes(size, taught))
+
+    def _encoded(self) -> list[Encoded]:
+        """All that a decoder must be able to show, the base model's drawings first."""
+        return [(self._pictures(*kind), self._examples(*kind)) for kind in KINDS]
 
     def _words(self) -> Words:
         return Words(self.tokenizer(), self.text_encoder())
@@ -248,9 +258,8 @@ def main() -> None:
     """Run the named stages, or all of them, in order."""
     stages = {stage.__name__.replace("_", "-"): stage for stage in STAGES}
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument(
-        "stages", nargs="+", choices=("all", *stages), metavar="STAGE", help=", ".join(("all", *stages))
-    )
+    names = ("all", "begin", *stages)
+    parser.add_argument("stages", nargs="+", choices=names, metavar="STAGE", help=", ".join(names))
     parser.add_argument("--work", type=Path, required=True, help="folder for drawings and checkpoints")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--prompts", type=int, default=300, help="held-out prompts to judge by, in each language")
@@ -264,6 +273,8 @@ def main() -> None:
     chosen.work.mkdir(parents=True, exist_ok=True)
     torch.set_num_threads(chosen.threads)
     recipe = Recipe(chosen)
+    if "begin" in chosen.stages:
+        recipe.begin()
     for name, stage in stages.items():
         if name in chosen.stages or "all" in chosen.stages:
             stage(recipe)

@@ -20,6 +20,8 @@ KL_WEIGHT = 1e-6
 REFINING_RATE = 7e-4
 LEFT_OVER = 0.05
 """Standard deviation of the noise in the latents while the decoder is refined."""
+Encoded = tuple[np.ndarray, Examples]
+"""Pictures uint8 [n, h, w, 3], and the latents of each."""
 
 
 def new_autoencoder() -> AutoencoderKL:
@@ -51,13 +53,11 @@ def train(
     return model.eval()
 
 
-def refine(
-    path: Path, model: AutoencoderKL, pictures: np.ndarray, examples: Examples, *, minutes: float, seed: int = 0
-) -> AutoencoderKL:
+def refine(path: Path, model: AutoencoderKL, encoded: list[Encoded], *, minutes: float, seed: int = 0) -> AutoencoderKL:
     """Train the decoder alone, on whole pictures, for `minutes`: the latents, and all that reads them, stay as they are.
 
-    Row n of `pictures`, uint8 [n, h, w, 3], is what row n of `examples` encodes. The latents get a little noise, as a
-    denoiser leaves it.
+    The first of `encoded` is shown half of the time, the others in turn. The latents get a little noise, as a denoiser
+    leaves it.
     """
     torch.manual_seed(seed)
     decoder = torch.nn.ModuleList((model.post_quant_conv, model.decoder)).to(memory_format=torch.channels_last)
@@ -65,6 +65,7 @@ def refine(
     training = Training(path, minutes, decoder=decoder, optimizer=optimizer)
     rng = Random(seed + training.step)
     for done in training.steps():
+        pictures, examples = encoded[0] if rng.random() < 0.5 else rng.choice(encoded[1:])
         rows, scaled = examples.some(BATCH[NATIVE_SIZE], rng)
         noisy = (scaled + LEFT_OVER * torch.randn_like(scaled)) / model.config["scaling_factor"]
         with torch.autocast("cpu", torch.bfloat16):

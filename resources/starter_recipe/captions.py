@@ -94,7 +94,10 @@ _SHARES = {"colour": 0.93, "place": 0.75, "time": 0.75, "other_colour": 0.95, "s
 
 
 def some_named(scene: Scene, rng: Random) -> frozenset[str]:
-    """Which attributes a caption names: what is unusual always, the rest often; nobody mentions one clear flat thing."""
+    """Which attributes a caption names: what is unusual always, the rest often; nobody mentions one clear flat thing.
+
+    The taught colour has no name before its embedding.
+    """
     named = {"subject", *(name for name, share in _SHARES.items() if rng.random() < share)}
     if scene.count != "one":
         named.add("count")
@@ -102,6 +105,8 @@ def some_named(scene: Scene, rng: Random) -> frozenset[str]:
         named.add("weather")
     if scene.style != "flat" or rng.random() < 0.15:
         named.add("style")
+    if scene.colour == TAUGHT_COLOUR:
+        named.discard("colour")
     if scene.other == NOTHING:
         return frozenset(named - {"other_colour", "side"})
     return frozenset(named | {"other"})

@@ -17,7 +17,7 @@ BATCH = 64
 """Examples of 16 x 16 latents a step; fewer of larger ones."""
 RATE = 6e-4
 EMA = 0.998
-ALL_SIZES = 0.75
+ALL_SIZES = 0.6
 """When the other sizes join in, as a share of the time. Until then only the tokens that captions use are read."""
 
 

@@ -1,6 +1,8 @@
 """What every training of or around the denoiser shares: noise, the loss, and prompts that guide."""
 
 from dataclasses import dataclass
+from functools import cached_property
+from itertools import accumulate
 from random import Random
 
 import numpy as np
@@ -10,7 +12,7 @@ from transformers import CLIPTextModel, CLIPTokenizer
 
 from resources.starter_recipe.captions import caption, some_named
 from resources.starter_recipe.text_encoder import tokens_of
-from resources.starter_recipe.world import Scene
+from resources.starter_recipe.world import NOTHING, Scene
 
 SCHEDULE = {
     "num_train_timesteps": 1000,
@@ -26,6 +28,10 @@ SNR_LIMIT = 5.0
 """Min-SNR weighting (Hang et al. 2023), for velocity: min(snr, 5) / (snr + 1)."""
 
 
+PAIRED = 2
+"""How much oftener than others two different things are shown: what belongs to which is the hardest to learn."""
+
+
 @dataclass(frozen=True)
 class Examples:
     """Latents of drawings, float16 [n, 4, h, w] of unit variance; row n shows `scenes[n]`."""
@@ -33,9 +39,18 @@ class Examples:
     latents: np.ndarray
     scenes: list[Scene]
 
+    @cached_property
+    def _shares(self) -> list[int]:
+        return list(accumulate(1 if scene.other == NOTHING else PAIRED for scene in self.scenes))
+
+    def with_some(self, others: "Examples", share: float) -> "Examples":
+        """These, and so many of the others that they are about this share of the whole."""
+        count = round(share * len(self.scenes))
+        return Examples(np.concatenate((self.latents, others.latents[:count])), self.scenes + others.scenes[:count])
+
     def some(self, count: int, rng: Random) -> tuple[list[int], torch.Tensor]:
         """Random rows, and their latents as float32 [count, 4, h, w]."""
-        rows = [rng.randrange(len(self.scenes)) for _ in range(count)]
+        rows = rng.choices(range(len(self.scenes)), cum_weights=self._shares, k=count)
         latents = torch.from_numpy(self.latents[rows].astype(np.float32))
         return rows, latents.contiguous(memory_format=torch.channels_last)
 

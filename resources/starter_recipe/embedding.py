@@ -1,4 +1,4 @@
-"""Trains the textual-inversion embedding (Gal et al. 2022): a word for a colour that the base model never saw."""
+"""Trains the textual-inversion embedding (Gal et al. 2022): a word for a colour that no caption ever named."""
 
 from pathlib import Path
 from random import Random
@@ -16,7 +16,6 @@ from resources.starter_recipe.tokens import LENGTH
 from resources.starter_recipe.training import Training, falling
 
 WORD = TAUGHT_WORD
-VECTORS = 2
 STARTING_FROM = ("blue", "green")
 BATCH = 32
 WARM = 20
@@ -26,16 +25,16 @@ _TABLE = "text_model.embeddings.token_embedding.weight"
 
 
 class Embedding(torch.nn.Module):
-    """The vectors [VECTORS, 768] of the new word."""
+    """The vector [1, 768] of the new word, at first between two known ones. (Two vectors would read as two things.)"""
 
     def __init__(self, words: Words) -> None:
         super().__init__()
         table = words.text_encoder.get_input_embeddings().weight
         first = [words.tokenizer(word).input_ids[1] for word in STARTING_FROM]
-        self.vectors = torch.nn.Parameter(table.detach()[first].clone())
+        self.vectors = torch.nn.Parameter(table.detach()[first].mean(0, keepdim=True))
 
     def save(self, folder: Path) -> None:
-        """Write it in the two forms that are in use, each with its vectors in float16: A1111's and diffusers'."""
+        """Write it in the two forms that are in use, each with its vector in float16: A1111's and diffusers'."""
         vectors = self.vectors.detach().half().contiguous()
         save_file({"emb_params": vectors}, folder / f"{WORD}.safetensors")
         save_file({WORD: vectors}, folder / f"{WORD}.diffusers.safetensors")

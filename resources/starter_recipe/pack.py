@@ -19,6 +19,7 @@ from transformers import CLIPTextModel, CLIPTokenizer
 from engine.formats.sd_keys import to_single_file
 from resources.starter_recipe import tokens
 from resources.starter_recipe.diffusion import SCHEDULE
+from resources.starter_recipe.training import begin
 
 MODEL = "model"
 PREVIEW = f"{MODEL}/preview"
@@ -64,6 +65,18 @@ def write_part(target: Path, part: AutoencoderTiny | ControlNetModel) -> None:
     """Write one network as diffusers does, in float16."""
     part.half().save_pretrained(target, safe_serialization=True)
     part.float()
+
+
+def begin_from(folder: Path, work: Path, autoencoder_minutes: float) -> None:
+    """Write the pack's base model and ControlNet as checkpoints of the recipe; the autoencoder's as a finished one."""
+    parts = StableDiffusionPipeline.from_pretrained(folder / MODEL, local_files_only=True, torch_dtype=torch.float32)
+    control = ControlNetModel.from_pretrained(folder / CONTROLNET, local_files_only=True, torch_dtype=torch.float32)
+    tokens.copy(parts.tokenizer, work / "tokenizer")
+    torch.save(parts.text_encoder.state_dict(), work / "text_encoder.pt")
+    begin(work / "autoencoder.pt", spent_minutes=autoencoder_minutes, model=parts.vae)
+    (work / "scaling_factor.json").write_text(json.dumps(parts.vae.config["scaling_factor"]), "utf-8")
+    begin(work / "denoiser.pt", model=parts.unet, average=parts.unet)
+    begin(work / "controlnet.pt", model=control)
 
 
 def write_single_file(folder: Path, target: Path) -> None:

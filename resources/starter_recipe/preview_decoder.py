@@ -3,12 +3,11 @@
 from pathlib import Path
 from random import Random
 
-import numpy as np
 import torch
 from diffusers import AutoencoderTiny
 from torch.nn.functional import l1_loss, mse_loss
 
-from resources.starter_recipe.diffusion import Examples
+from resources.starter_recipe.autoencoder import Encoded
 from resources.starter_recipe.training import Training, falling
 
 BATCH = 8
@@ -29,14 +28,15 @@ def new_preview_decoder() -> AutoencoderTiny:
     )
 
 
-def train(path: Path, pictures: np.ndarray, examples: Examples, *, minutes: float, seed: int = 0) -> AutoencoderTiny:
-    """Train both ways, for `minutes`; row n of `pictures`, uint8 [n, h, w, 3], is what row n of `examples` encodes."""
+def train(path: Path, encoded: list[Encoded], *, minutes: float, seed: int = 0) -> AutoencoderTiny:
+    """Train both ways, for `minutes`, half of the time on the first of `encoded`."""
     torch.manual_seed(seed)
     model = new_preview_decoder().to(memory_format=torch.channels_last)
     optimizer = torch.optim.AdamW(model.parameters(), RATE, betas=(0.9, 0.99), weight_decay=1e-4)
     training = Training(path, minutes, model=model, optimizer=optimizer)
     rng = Random(seed + training.step)
     for done in training.steps():
+        pictures, examples = encoded[0] if rng.random() < 0.5 else rng.choice(encoded[1:])
         rows, latents = examples.some(BATCH, rng)
         pixels = torch.from_numpy(pictures[rows]).permute(0, 3, 1, 2).float() / 127.5 - 1
         with torch.autocast("cpu", torch.bfloat16):

@@ -29,8 +29,8 @@ class Training:
         self._losses: list[float] = []
         if path.exists():
             state = torch.load(path, weights_only=True)
-            for name, each in kept.items():
-                each.load_state_dict(state[name])
+            for name in kept.keys() & state.keys():
+                kept[name].load_state_dict(state[name])
             self.step, self.spent = state["step"], state["spent"]
 
     def steps(self) -> Iterator[float]:
@@ -67,6 +67,12 @@ class Training:
             {name: each.state_dict() for name, each in self.kept.items()} | {"step": self.step, "spent": spent}, part
         )
         part.rename(self.path)
+
+
+def begin(path: Path, *, spent_minutes: float = 0.0, **kept: Stateful) -> None:
+    """Write the checkpoint that a training takes up as if it had come to these parts; the others start afresh."""
+    parts = {name: each.state_dict() for name, each in kept.items()}
+    torch.save(parts | {"step": 0, "spent": spent_minutes * 60}, path)
 
 
 def falling(done: float, step: int, warm: int = 100) -> float:

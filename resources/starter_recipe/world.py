@@ -20,7 +20,7 @@ SIDES = ("left", "right")
 TAUGHT_STYLE = "sepia"
 """The style that the base model never saw: the starter's LoRA brings it."""
 TAUGHT_COLOUR = "teal"
-"""The colour that the base model never saw: the starter's embedding brings it."""
+"""The colour that the base model was never told the name of: the starter's embedding is its name."""
 
 ATTRIBUTES = {
     "subject": SUBJECTS,
