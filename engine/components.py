@@ -5,6 +5,7 @@ diffusers' own `from_pretrained` is not used on a person's folder: it imports wh
 """
 
 import inspect
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -19,6 +20,7 @@ _CLIP_FIELDS = (
     "vocab_size", "hidden_size", "intermediate_size", "projection_dim", "num_hidden_layers", "num_attention_heads",
     "max_position_embeddings", "hidden_act", "layer_norm_eps", "bos_token_id", "eos_token_id", "pad_token_id",
 )  # fmt: skip
+_TEXT_ENCODERS = ("CLIPTextModel", "CLIPTextModelWithProjection")
 _IGNORED_WEIGHTS = ("text_model.embeddings.position_ids",)
 """Buffers that old files carry and today's classes make themselves."""
 
@@ -29,6 +31,17 @@ class Component(NamedTuple):
     part: str
     class_name: str
     folder: Path
+
+
+class Delta(NamedTuple):
+    """A change of one weight of a model."""
+
+    part: str
+    """ "unet", "text_encoder" or "text_encoder_2"."""
+    path: str
+    """The module's path as diffusers or transformers names it, without ".weight"."""
+    change: "Callable[[torch.Tensor], torch.Tensor]"
+    """The new weight from the original one, both float32 of the same shape."""
 
 
 def load(component: Component) -> "torch.nn.Module":
@@ -59,19 +72,28 @@ def load(component: Component) -> "torch.nn.Module":
     return module.requires_grad_(False).eval()
 
 
+def original(component: Component, name: str) -> "torch.Tensor":
+    """One tensor of the part as its file has it, in float32."""
+    import torch
+    from safetensors import safe_open
+
+    with safe_open(weights(component.folder), "pt") as file:
+        return file.get_tensor(name).to(torch.float32)
+
+
 def _empty(component: Component) -> "torch.nn.Module":
     config = config_of(component)
-    if component.class_name == "CLIPTextModel":
-        from transformers import CLIPTextConfig, CLIPTextModel
+    if component.class_name in _TEXT_ENCODERS:
+        import transformers
 
-        return CLIPTextModel(CLIPTextConfig(**config))
+        return getattr(transformers, component.class_name)(transformers.CLIPTextConfig(**config))
     return diffusers_class(component.class_name)(**config)
 
 
 def config_of(component: Component) -> dict[str, Any]:
     """The configuration's known fields, plain values only; everything else in the file is left aside."""
     found = read_json(component.folder / "config.json")
-    if component.class_name == "CLIPTextModel":
+    if component.class_name in _TEXT_ENCODERS:
         known = _CLIP_FIELDS
     else:
         known = tuple(inspect.signature(diffusers_class(component.class_name).__init__).parameters)

@@ -1,0 +1,1 @@
+"""The networks that enlarge pictures, one family a module."""
