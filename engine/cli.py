@@ -29,7 +29,7 @@ from engine.messages import (
     Started,
     WorkerLost,
 )
-from engine.settings import GenerateSettings, fields, parsed
+from engine.settings import ControlUse, GenerateSettings, LoraUse, fields, parsed
 from engine.talk import ready, running
 
 VERBS = ("generate", "models", "info", "devices", "bench")
@@ -90,6 +90,16 @@ def _add_generate(verb: argparse.ArgumentParser) -> None:
                 "%", "%%"
             ),
         )
+    verb.add_argument(
+        "--lora", action="append", default=[], metavar="NAME[:WEIGHT]", help="a LoRA to draw with; may be repeated"
+    )
+    verb.add_argument(
+        "--control",
+        action="append",
+        default=[],
+        metavar="KIND:FILE[:WEIGHT]",
+        help="a picture to draw along, and what is made of it first (none, canny, ...); may be repeated",
+    )
     verb.add_argument("--size", metavar="WxH", help="width and height in pixels; the model's own if not given")
     verb.add_argument("--out", type=Path, metavar="FILE|FOLDER", help="where the pictures go")
     _finish(verb, _generate)
@@ -118,7 +128,37 @@ def _settings(chosen: argparse.Namespace) -> GenerateSettings:
             raise BadInput(f"Size cannot be {chosen.size[:40]}.", "Use width x height, as in 512x512.")
         for name, side in zip(("width", "height"), sides, strict=True):
             values[name] = parsed(by_name[name], side)
+    values["loras"] = tuple(map(_lora, chosen.lora))
+    values["controls"] = tuple(map(_control, chosen.control))
+    for name in ("source", "mask"):
+        if values.get(name):
+            values[name] = str(Path(values[name]).expanduser().resolve())
     return GenerateSettings(**values)
+
+
+def _lora(typed: str) -> LoraUse:
+    name, weight = _with_weight(typed)
+    return LoraUse(name=name, weight=weight)
+
+
+def _control(typed: str) -> ControlUse:
+    kind, _, rest = typed.partition(":")
+    image, weight = _with_weight(rest)
+    if not image:
+        raise BadInput(
+            f"The control “{typed[:40]}” names no picture.",
+            "Use KIND:FILE or KIND:FILE:WEIGHT, as in canny:cat.png:0.8.",
+        )
+    return ControlUse(kind=kind, image=str(Path(image).expanduser().resolve()), weight=weight)
+
+
+def _with_weight(typed: str) -> tuple[str, float]:
+    """A name, and the number behind its last colon, 1 where there is none; names and paths may have colons, too."""
+    name, colon, weight = typed.rpartition(":")
+    try:
+        return (name, float(weight)) if colon else (typed, 1.0)
+    except ValueError:
+        return typed, 1.0
 
 
 def _target(out: Path | None, count: int) -> tuple[Path, str]:

@@ -20,6 +20,7 @@ _CLIP_FIELDS = (
     "vocab_size", "hidden_size", "intermediate_size", "projection_dim", "num_hidden_layers", "num_attention_heads",
     "max_position_embeddings", "hidden_act", "layer_norm_eps", "bos_token_id", "eos_token_id", "pad_token_id",
 )  # fmt: skip
+_WRONG_END = 2
 _TEXT_ENCODERS = ("CLIPTextModel", "CLIPTextModelWithProjection")
 _IGNORED_WEIGHTS = ("text_model.embeddings.position_ids",)
 """Buffers that old files carry and today's classes make themselves."""
@@ -94,10 +95,17 @@ def config_of(component: Component) -> dict[str, Any]:
     """The configuration's known fields, plain values only; everything else in the file is left aside."""
     found = read_json(component.folder / "config.json")
     if component.class_name in _TEXT_ENCODERS:
-        known = _CLIP_FIELDS
-    else:
-        known = tuple(inspect.signature(diffusers_class(component.class_name).__init__).parameters)
-    return _plain(found, known)
+        return _with_right_end(_plain(found, _CLIP_FIELDS))
+    return _plain(found, tuple(inspect.signature(diffusers_class(component.class_name).__init__).parameters))
+
+
+def _with_right_end(config: dict[str, Any]) -> dict[str, Any]:
+    """Old configurations name a wrong end token, 2 (Stable Diffusion XL's, too); CLIP's is the last of its entries.
+
+    transformers makes up for it by the highest id, which an embedding's tokens would be.
+    """
+    wrong = config.get("eos_token_id") == _WRONG_END and "vocab_size" in config
+    return config | ({"eos_token_id": config["vocab_size"] - 1} if wrong else {})
 
 
 def diffusers_class(name: str) -> Any:
@@ -108,13 +116,16 @@ def diffusers_class(name: str) -> Any:
 
 
 def tokenizer(folder: Path) -> Any:
-    """CLIP's tokenizer from its two data files."""
+    """CLIP's tokenizer from its two data files; which token fills up, its configuration says."""
     from transformers import CLIPTokenizer
 
-    length = read_json(folder / "tokenizer_config.json").get("model_max_length", 77)
+    config = read_json(folder / "tokenizer_config.json")
+    length, pad = config.get("model_max_length", 77), config.get("pad_token")
+    pad = pad.get("content") if isinstance(pad, dict) else pad
     return CLIPTokenizer(
         str(folder / "vocab.json"),
         str(folder / "merges.txt"),
+        pad_token=pad if isinstance(pad, str) else "<|endoftext|>",
         model_max_length=length if isinstance(length, int) and 8 <= length <= 512 else 77,
     )
 

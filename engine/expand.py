@@ -1,5 +1,6 @@
 """One request into many pictures, every value decided; no torch."""
 
+import math
 import secrets
 
 import msgspec
@@ -7,18 +8,23 @@ import msgspec
 from engine.errors import BadInput
 from engine.messages import ModelCard
 from engine.schedulers import SCHEDULERS
-from engine.settings import MAX_SEED, GenerateSettings
+from engine.settings import LARGEST, MAX_SEED, SMALLEST, GenerateSettings
+
+Size = tuple[int, int]
+"""Width and height in pixels."""
 
 
-def expand(settings: GenerateSettings, card: ModelCard) -> list[GenerateSettings]:
+def expand(settings: GenerateSettings, card: ModelCard, source: Size | None = None) -> list[GenerateSettings]:
     """Checked settings, one for each picture, with seed, width and height decided.
 
+    A side that is not given is the model's own; with a source of that size, it follows from the source's shape.
     Raises BadInput for what the model cannot do.
     """
     _check_steps(settings)
     seed = secrets.randbelow(2**32) if settings.seed is None else settings.seed
-    width = _fitting("width", settings.width or card.native_size, card)
-    height = _fitting("height", settings.height or card.native_size, card)
+    usual = _shaped(source, settings, card) if source else (card.native_size, card.native_size)
+    width = _fitting("width", settings.width or usual[0], card)
+    height = _fitting("height", settings.height or usual[1], card)
     return [
         msgspec.structs.replace(
             settings,
@@ -30,6 +36,18 @@ def expand(settings: GenerateSettings, card: ModelCard) -> list[GenerateSettings
         )
         for place in range(settings.count)
     ]
+
+
+def _shaped(source: Size, settings: GenerateSettings, card: ModelCard) -> Size:
+    """The source's shape in as many pixels as the model has at its own size, or beside the one side that is given."""
+    ratio = source[0] / source[1]
+    width = settings.width or (settings.height or card.native_size / math.sqrt(ratio)) * ratio
+    return _near(width, card), _near(settings.height or width / ratio, card)
+
+
+def _near(pixels: float, card: ModelCard) -> int:
+    low, high = (bound // card.size_multiple for bound in (SMALLEST + card.size_multiple - 1, LARGEST))
+    return card.size_multiple * min(max(round(pixels / card.size_multiple), low), high)
 
 
 def _fitting(side: str, pixels: int, card: ModelCard) -> int:

@@ -39,6 +39,24 @@ class ModelCard(Struct, frozen=True, kw_only=True):
     """What is missing or wrong, in one sentence; empty for a model that can draw."""
 
 
+class ChosenLora(Struct, frozen=True, kw_only=True):
+    """A LoRA's file, and how strongly it changes the denoiser and the text encoders."""
+
+    path: str
+    weight: float
+    text_encoder_weight: float
+
+
+class Adapters(Struct, frozen=True, kw_only=True):
+    """The files of everything that a picture's settings and prompts name."""
+
+    loras: tuple[ChosenLora, ...] = ()
+    nets: tuple[str, ...] = ()
+    """A ControlNet's folder for each of the settings' controls."""
+    embeddings: tuple[tuple[str, str], ...] = ()
+    """Name and file of every embedding there is; a prompt says which it uses."""
+
+
 # ---------------------------------------------------------------- requests, down
 
 
@@ -61,6 +79,7 @@ class Draw(Message, frozen=True, kw_only=True):
 
     settings: GenerateSettings
     model: ModelCard
+    adapters: Adapters = Adapters()
     part: str
     previews: str = ""
     """A folder for previews; empty for none."""

@@ -46,6 +46,11 @@ def models() -> Path:
     return home() / "models"
 
 
+def adapters(kind: str) -> tuple[Path, Path]:
+    """Where LoRAs ("lora"), ControlNets ("controlnet") and embeddings lie: the person's own, and the starter's."""
+    return home() / kind, STARTER.parent / kind
+
+
 def cache(kind: str) -> Path:
     """A folder whose loss costs time only."""
     return home() / "cache" / kind

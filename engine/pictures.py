@@ -3,16 +3,21 @@
 import heapq
 import os
 import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
-from PIL import Image, UnidentifiedImageError
+from PIL import ExifTags, Image, UnidentifiedImageError
 from PIL.PngImagePlugin import PngInfo
 
 from engine.errors import BadInput
 from engine.formats.picture_text import Made, a1111_text, easel_text, read_a1111, read_easel
 from engine.paths import unwritten
 
-READABLE = ("PNG", "JPEG", "WEBP")
+READABLE = ("PNG", "JPEG", "WEBP", "TIFF", "BMP", "GIF")
+FIRST_TURNED = 5
+"""EXIF orientations from here on have width and height exchanged."""
+_KINDS = "Easel reads PNG, JPEG, WebP, TIFF, BMP and GIF."
 SUFFIXES = (".png", ".jpg", ".jpeg", ".webp")
 _XMP = """<x:xmpmeta xmlns:x="adobe:ns:meta/"><rdf:RDF xmlns:rdf="http://www.w3.org/1999/02/22-rdf-syntax-ns#">\
 <rdf:Description rdf:about="" xmlns:Iptc4xmpExt="http://iptc.org/std/Iptc4xmpExt/2008-02-29/" \
@@ -47,13 +52,30 @@ def read(path: Path) -> tuple[Made | None, dict[str, str]]:
     return made, read_a1111(text["parameters"]) if "parameters" in text else {}
 
 
+def size(path: Path) -> tuple[int, int]:
+    """Width and height as the picture is looked at, its camera's turn applied; nothing is decoded.
+
+    Raises BadInput as `read` does.
+    """
+    with opened(path) as image:
+        turned = image.getexif().get(ExifTags.Base.Orientation, 1) >= FIRST_TURNED
+        return (image.height, image.width) if turned else (image.width, image.height)
+
+
 def _text(path: Path) -> dict[str, str]:
+    with opened(path) as image:
+        image.load()  # the text may stand behind the pixels
+        return {str(key): str(value) for key, value in image.info.items() if isinstance(value, str)}
+
+
+@contextmanager
+def opened(path: Path) -> Iterator[Image.Image]:
+    """A picture that is open and not decoded yet. Raises BadInput as `read` does, for what the block meets, too."""
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("error", Image.DecompressionBombWarning)
             with Image.open(path, formats=READABLE) as image:
-                image.load()  # the text may stand behind the pixels
-                return {str(key): str(value) for key, value in image.info.items() if isinstance(value, str)}
+                yield image
     except FileNotFoundError:
         raise BadInput(f"There is no file “{path}”.", "Check the name.", where=str(path)) from None
     except IsADirectoryError:
@@ -62,7 +84,9 @@ def _text(path: Path) -> dict[str, str]:
         raise BadInput(f"“{path.name}” is too large.", "Easel reads up to 89 million pixels.", str(path)) from None
     except (UnidentifiedImageError, OSError, ValueError, SyntaxError) as error:
         raise BadInput(
-            f"“{path.name}” is not a picture that can be read.", "Easel reads PNG, JPEG and WebP.", str(path)
+            f"“{path.name}” is not a picture that can be read.",
+            _KINDS,
+            str(path),
         ) from error
 
 

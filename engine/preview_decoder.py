@@ -1,5 +1,6 @@
 """The tiny decoder that a model may bring for its own latents; held to its limits, tried once, or refused."""
 
+import logging
 from pathlib import Path
 from typing import Annotated, Any, Literal, NoReturn
 
@@ -7,9 +8,11 @@ import msgspec
 from msgspec import Meta, Struct
 
 from engine.components import Component, load
-from engine.errors import BadInput
+from engine.errors import BadInput, EaselError
 from engine.formats.safetensors import read_header
 from engine.library.recognise import read_json, weights
+
+_log = logging.getLogger(__name__)
 
 FOLDER = "preview"
 """Beside the model's other parts; no part of the diffusers layout, and diffusers passes over it."""
@@ -59,6 +62,33 @@ def load_preview_decoder(folder: Path, latent_channels: int, pixels: int) -> Any
     decoder.tile_latent_min_size = decoder.tile_sample_min_size // pixels
     _try(decoder, latent_channels, pixels, folder)
     return decoder
+
+
+def placed_preview_decoder(folder: Path, vae: Any, device: str) -> tuple[Any, tuple[str, ...]]:
+    """The decoder in `folder` on the torch device, None where there is none; and what to say of one that is no use.
+
+    It runs in torch on every backend: too small for a graph of its own. A processor that counts in bfloat16 does so
+    here, in a fifth of the time and less than one level of 255 off.
+    """
+    import torch
+
+    if not folder.is_dir():
+        return None, ()
+    pixels = 2 ** (len(vae.config.block_out_channels) - 1)
+    try:
+        decoder = load_preview_decoder(folder, vae.config.latent_channels, pixels)
+    except (EaselError, OSError) as error:
+        _log.warning("%s", error)
+        return None, ("The model's preview decoder cannot be used; previews come from the full one.",)
+    dtype = torch.bfloat16 if device == "cpu" and _counts_in_bfloat16() else torch.float32
+    return decoder.to(device, dtype, memory_format=torch.channels_last), ()
+
+
+def _counts_in_bfloat16() -> bool:
+    import torch
+
+    able = torch.cpu.get_capabilities()
+    return bool(able.get("avx512_bf16") or able.get("amx_bf16"))
 
 
 def _check(folder: Path, latent_channels: int) -> None:

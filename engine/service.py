@@ -20,8 +20,9 @@ from engine import keeping, paths, pictures
 from engine.child import Child
 from engine.errors import BadInput, EaselError
 from engine.expand import expand
-from engine.library import index
+from engine.library import adapters, index
 from engine.messages import (
+    Adapters,
     Cancel,
     CancelledJob,
     Done,
@@ -76,9 +77,12 @@ class _Stop(NamedTuple):
 class _Job:
     """A request on its way: its pictures, and how far it is."""
 
-    def __init__(self, request: Generate, card: ModelCard, folder: Path, parts: list[GenerateSettings]) -> None:
+    def __init__(
+        self, request: Generate, card: ModelCard, named: Adapters, folder: Path, parts: list[GenerateSettings]
+    ) -> None:
         self.request = request
         self.card = card
+        self.adapters = named
         self.folder = folder
         self.pictures = parts
         self.finished = 0
@@ -175,13 +179,14 @@ class Service:
         try:
             checked(request.settings)
             card = index.find(request.settings.model)
-            parts = expand(request.settings, card)
+            parts = expand(request.settings, card, _size_of_source(request.settings))
+            named = adapters.needed(request.settings, card)
             folder = paths.ready(Path(request.folder) if request.folder else paths.pictures())
             _clear_leftovers(folder)
         except EaselError as error:
             self._tell(_failed(error, request))
             return
-        self._jobs.append(_Job(request, card, folder, parts))
+        self._jobs.append(_Job(request, card, named, folder, parts))
         self._tell(Queued(job=request.job, place=len(self._jobs) - 1 + (self._running is not None)))
         self._advance()
 
@@ -200,6 +205,7 @@ class Service:
                     job=job.request.job,
                     settings=job.pictures[job.finished],
                     model=job.card,
+                    adapters=job.adapters,
                     part=str(job.folder / f".easel-{os.getpid()}-{next(_numbers)}.png{paths.PART}"),
                     previews=str(self._previews),
                 )
@@ -342,6 +348,10 @@ def _failed(error: EaselError, request: Generate | None = None) -> Failed:
         fault="request" if isinstance(error, BadInput) else "engine",
         settings=request.settings if request else None,
     )
+
+
+def _size_of_source(settings: GenerateSettings) -> tuple[int, int] | None:
+    return pictures.size(Path(settings.source)) if settings.source else None
 
 
 def _clear_leftovers(folder: Path) -> None:

@@ -15,10 +15,17 @@ BACKENDS = ("auto", "cuda", "mps", "openvino", "torch")
 PRECISIONS = ("auto", "int8", "bf16", "fp16", "fp32")
 MAX_PROMPT = 20_000
 """Characters; some hundred times what a text encoder reads, and few enough for every text box."""
+SMALLEST, LARGEST = 64, 2048
+"""Pixels a side of what is drawn."""
+MAX_PATH = 4096
+"""Characters of a file's path."""
+MAX_ADAPTERS = 100
+"""LoRAs or control pictures of one picture."""
 MAX_SEED = 2**53 - 1
 """What a double, and so every reader of JSON, holds exactly."""
 
-Where = Literal["prompt", "main", "advanced", "machine"]
+Task = Literal["text-to-image", "image-to-image", "inpaint"]
+Where = Literal["prompt", "main", "advanced", "source", "machine"]
 
 
 class Setting(NamedTuple):
@@ -35,6 +42,33 @@ class Setting(NamedTuple):
     where: Where = "main"
 
 
+class LoraUse(Struct, frozen=True, kw_only=True):
+    """A LoRA that changes the model for a picture."""
+
+    name: str
+    """Of one the library has, or the path of a file."""
+    weight: float = 1.0
+    """Of its change of the denoiser; -10 to 10."""
+    text_encoder_weight: float | None = None
+    """Of its change of the text encoders; None for the same."""
+
+
+class ControlUse(Struct, frozen=True, kw_only=True):
+    """A picture that steers another's shapes through a ControlNet."""
+
+    kind: str
+    """What is made of the picture first: the name of a preprocessor, "none" for a finished control image."""
+    image: str
+    """The picture's file."""
+    net: str = ""
+    """The ControlNet's name or folder; empty for the first that fits the kind."""
+    weight: float = 1.0
+    """0 to 2."""
+    start: float = 0.0
+    end: float = 1.0
+    """The share of the steps in which it steers."""
+
+
 class GenerateSettings(Struct, frozen=True, kw_only=True, tag="settings"):
     """What one picture is made from. Same settings, same backend and precision: same picture."""
 
@@ -46,11 +80,11 @@ class GenerateSettings(Struct, frozen=True, kw_only=True, tag="settings"):
     model: Annotated[str, Setting("Model", "The model that draws.", where="main")] = "Easel Starter"
     width: Annotated[
         int | None,
-        Setting("Width", "In pixels. A model draws best at its own size.", 64, 2048, 8, absent="Model's own"),
+        Setting("Width", "In pixels. A model draws best at its own size.", SMALLEST, LARGEST, 8, absent="Model's own"),
     ] = None
     height: Annotated[
         int | None,
-        Setting("Height", "In pixels. A model draws best at its own size.", 64, 2048, 8, absent="Model's own"),
+        Setting("Height", "In pixels. A model draws best at its own size.", SMALLEST, LARGEST, 8, absent="Model's own"),
     ] = None
     steps: Annotated[int, Setting("Steps", "More steps: finer detail, more time. 15 to 30 is usual.", 1, 150)] = 20
     guidance_scale: Annotated[
@@ -66,6 +100,46 @@ class GenerateSettings(Struct, frozen=True, kw_only=True, tag="settings"):
         Setting("Seed", "The same seed gives the same picture again.", 0, MAX_SEED, absent="Random"),
     ] = None
     count: Annotated[int, Setting("Pictures", "How many pictures, each with the next seed.", 1, 100)] = 1
+    clip_skip: Annotated[
+        int,
+        Setting(
+            "CLIP skip",
+            "Which of the text encoder's layers speaks, from the last. 1 is usual, 2 for anime models.",
+            1,
+            12,
+            where="advanced",
+        ),
+    ] = 1
+    source: Annotated[
+        str, Setting("Source picture", "The picture to start from: a file.", high=MAX_PATH, where="source")
+    ] = ""
+    mask: Annotated[
+        str,
+        Setting("Mask", "What of the source is drawn anew: a file, white where.", high=MAX_PATH, where="source"),
+    ] = ""
+    strength: Annotated[
+        float,
+        Setting("Denoising strength", "How much of the source may change.", 0.0, 1, 0.05, where="source"),
+    ] = 0.6
+    inpaint_area: Annotated[
+        str,
+        Setting(
+            "Inpaint area",
+            "What the model sees while it draws what is masked: all, or the mask and a little around it.",
+            choices=("whole picture", "only masked"),
+            where="source",
+        ),
+    ] = "whole picture"
+    mask_padding: Annotated[
+        int,
+        Setting("Mask padding", "How many pixels around the mask are seen, too.", 0, 512, 8, where="source"),
+    ] = 32
+    mask_feather: Annotated[
+        int,
+        Setting("Mask feather", "Over how many pixels inside the mask the new part fades in.", 0, 128, where="source"),
+    ] = 8
+    loras: tuple[LoraUse, ...] = ()
+    controls: tuple[ControlUse, ...] = ()
     backend: Annotated[
         str,
         Setting("Backend", "Which part of the computer draws.", choices=BACKENDS, where="machine"),
@@ -74,6 +148,13 @@ class GenerateSettings(Struct, frozen=True, kw_only=True, tag="settings"):
         str,
         Setting("Precision", "Fewer bits: faster, a little less exact.", choices=PRECISIONS, where="machine"),
     ] = "auto"
+
+    @property
+    def task(self) -> Task:
+        """What is to be done, by what is given."""
+        if not self.source:
+            return "text-to-image"
+        return "inpaint" if self.mask else "image-to-image"
 
 
 class Preferences(Struct, frozen=True, kw_only=True, tag="preferences"):
@@ -108,10 +189,12 @@ class Field(NamedTuple):
 
 
 def fields(of: type[Struct] = GenerateSettings) -> Iterator[Field]:
-    """The declared settings, in the order of their declaration."""
+    """The settings declared with a label, in the order of their declaration; lists of adapters have none."""
     hints = get_type_hints(of, include_extras=True)
     for field in msgspec.structs.fields(of):
-        declared, setting = get_args(hints[field.name])
+        declared, setting = (*get_args(hints[field.name]), None)[:2]
+        if not isinstance(setting, Setting):
+            continue
         plain = [part for part in _parts(declared) if part is not type(None)]
         yield Field(field.name, plain[0], len(plain) < len(_parts(declared)), field.default, setting)
 
@@ -127,6 +210,10 @@ def checked(settings: S) -> S:
     """
     for field in fields(type(settings)):
         _check(field, getattr(settings, field.name))
+    if isinstance(settings, GenerateSettings):
+        if settings.mask and not settings.source:
+            raise BadInput("There is a mask, but no source picture to draw into.", "Choose a source, too.", "source")
+        _check_adapters(settings)
     return settings
 
 
@@ -149,6 +236,33 @@ def _check(field: Field, value: Any) -> None:
         _check_text(field, value)
     elif not setting.low <= value <= setting.high:  # NaN fails every comparison
         raise refusal(field, value)
+
+
+def _check_adapters(settings: GenerateSettings) -> None:
+    for many in (settings.loras, settings.controls):
+        if len(many) > MAX_ADAPTERS:
+            raise BadInput(f"{len(many)} adapters are too many.", f"Use at most {MAX_ADAPTERS}.", where="loras")
+    for lora in settings.loras:
+        for weight in (lora.weight, lora.text_encoder_weight):
+            if weight is not None and not -10 <= weight <= 10:
+                raise BadInput(
+                    f"The weight of the LoRA “{shown(lora.name)}” cannot be {weight:g}.",
+                    "Use a number from -10 to 10.",
+                    where="loras",
+                )
+    for control in settings.controls:
+        if not 0 <= control.weight <= 2:
+            raise BadInput(
+                f"The weight of the control “{shown(control.kind)}” cannot be {control.weight:g}.",
+                "Use a number from 0 to 2.",
+                where="controls",
+            )
+        if not 0 <= control.start < control.end <= 1:
+            raise BadInput(
+                f"The control “{shown(control.kind)}” cannot steer from {control.start:g} to {control.end:g}.",
+                "Use shares of the steps from 0 to 1, the first one smaller.",
+                where="controls",
+            )
 
 
 def _check_text(field: Field, value: str) -> None:

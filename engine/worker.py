@@ -10,7 +10,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, BinaryIO
+from typing import TYPE_CHECKING, BinaryIO
 
 import msgspec
 
@@ -18,7 +18,6 @@ from engine.backends.choice import choose, devices
 from engine.child import VERSION, peak_memory_bytes
 from engine.errors import Cancelled, EaselError, OutOfMemory
 from engine.formats.picture_text import Made
-from engine.memory import plan
 from engine.messages import (
     Cancel,
     CancelledJob,
@@ -38,11 +37,13 @@ from engine.messages import (
 )
 from engine.paths import PART
 from engine.pictures import save
-from engine.pipelines import Pipelines, warm_up, with_scheduler
+from engine.pipelines import Pipelines, warm_up
 
 if TYPE_CHECKING:
     import torch
     from PIL.Image import Image
+
+    from engine.tasks.draw import Prepared
 
 _log = logging.getLogger(__name__)
 PREVIEW_SHARE = 6
@@ -117,33 +118,27 @@ class Worker:
         self._output.write(line(message))
 
     def _draw(self, order: Draw) -> None:
-        settings = order.settings
-        device = choose(self._devices, settings.backend, settings.precision)
+        from engine.tasks.draw import prepare
+
+        device = choose(self._devices, order.settings.backend, order.settings.precision)
 
         def report(what: str, done: float) -> None:
             self._orders.check(order.job)
             self._tell(Preparing(job=order.job, what=what, done=done))
 
-        loaded = self._pipelines.holds(order.model, device)
-        fits = plan(order.model, device, settings, loaded)
-        if not loaded:
-            report("Loading the model", 0.0)
-        pipeline = self._pipelines.ready(order.model, device, report)
-        pipeline = with_scheduler(pipeline, order.model, settings.scheduler)
-        for decoder in (pipeline.vae, self._pipelines.preview_decoder):
-            (decoder.enable_tiling if fits.tiled else decoder.disable_tiling)()
-        notes = fits.notes if loaded else (*fits.notes, *self._pipelines.notes)
-        self._tell(Started(job=order.job, backend=device.backend, precision=device.precisions[0], notes=notes))
-        self._paint(order, device, pipeline)
+        with _memory_said():
+            ready = prepare(self._pipelines, order, device, report)
+        self._tell(Started(job=order.job, backend=device.backend, precision=device.precisions[0], notes=ready.notes))
+        self._paint(order, device, ready)
 
-    def _paint(self, order: Draw, device: Device, pipeline: Any) -> None:
-        from engine.tasks.generate import generate
+    def _paint(self, order: Draw, device: Device, ready: "Prepared") -> None:
+        from engine.tasks.draw import draw
         from engine.tasks.preview import decoded
 
         began = time.monotonic()
         with _memory_said():
-            steps = _Steps(self, order, lambda latents: decoded(pipeline, self._pipelines.preview_decoder, latents))
-            image = generate(pipeline, order.settings, steps)
+            seen = self._pipelines.preview_decoder
+            image = draw(ready, _Steps(self, order, lambda latents: decoded(ready.pipeline, seen, latents)))
         seconds = time.monotonic() - began
         precision = device.precisions[0]
         settings = msgspec.structs.replace(order.settings, backend=device.backend, precision=precision)

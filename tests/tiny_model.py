@@ -12,7 +12,7 @@ def write_tiny_model(folder: Path) -> Path:
     """Save a real pipeline with 8 pixels a latent and a native size of 64; two runs write the same weights."""
     torch.manual_seed(0)
     tokenizer_folder = folder / "tokenizer"
-    _write_tokenizer(tokenizer_folder)
+    write_tokenizer(tokenizer_folder)
     pipeline = StableDiffusionPipeline(
         vae=AutoencoderKL(
             block_out_channels=(8, 8, 8, 8),
@@ -58,7 +58,7 @@ def write_tiny_model(folder: Path) -> Path:
         requires_safety_checker=False,
     )
     pipeline.save_pretrained(folder, safe_serialization=True)
-    _write_tokenizer(tokenizer_folder)
+    write_tokenizer(tokenizer_folder)
     return folder
 
 
@@ -76,7 +76,7 @@ def write_tiny_preview(model: Path, **settings: object) -> Path:
     return folder
 
 
-def _write_tokenizer(folder: Path) -> None:
+def write_tokenizer(folder: Path, pad: str = "<|endoftext|>") -> None:
     """CLIP's byte alphabet without any merge: every text becomes its bytes."""
     folder.mkdir(parents=True, exist_ok=True)
     printable = [*range(33, 127), *range(161, 173), *range(174, 256)]
@@ -90,7 +90,7 @@ def _write_tokenizer(folder: Path) -> None:
         "model_max_length": 77,
         "bos_token": "<|startoftext|>",
         "eos_token": "<|endoftext|>",
-        "pad_token": "<|endoftext|>",
+        "pad_token": pad,
         "unk_token": "<|endoftext|>",
     }
     (folder / "tokenizer_config.json").write_text(json.dumps(config), "utf-8")

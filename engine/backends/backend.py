@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from typing import Any, Protocol
 
-from engine.components import Component
+from engine.components import Component, Delta
 from engine.messages import Device
 
 Report = Callable[[str, float], None]
@@ -11,7 +11,7 @@ Report = Callable[[str, float], None]
 
 
 class Backend(Protocol):
-    """A module with these three functions."""
+    """A module with these four functions."""
 
     def probe(self) -> Device:
         """What of this backend the machine has. Loads no model."""
@@ -26,4 +26,8 @@ class Backend(Protocol):
 
         Raises OutOfMemory, and EaselError for weights that do not fit their configuration.
         """
+        ...
+
+    def merge(self, module: Any, component: Component, deltas: list[Delta]) -> None:
+        """Let a placed module draw with these changes of its weights and no others; none restores them."""
         ...

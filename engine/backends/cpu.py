@@ -9,6 +9,8 @@ from engine.backends.backend import Report
 from engine.components import Component
 from engine.messages import Device
 
+merge = on_torch.merge
+
 
 def probe() -> Device:
     """Always here."""

@@ -7,6 +7,8 @@ from engine.backends.backend import Report
 from engine.components import Component
 from engine.messages import Device
 
+merge = on_torch.merge
+
 
 def probe() -> Device:
     """The first card, if torch was built for CUDA and finds one."""

@@ -10,6 +10,8 @@ from engine.backends.backend import Report
 from engine.components import Component
 from engine.messages import Device
 
+merge = on_torch.merge
+
 
 def probe() -> Device:
     """The Apple GPU, which shares the machine's memory."""

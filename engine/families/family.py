@@ -2,16 +2,22 @@
 
 from typing import NamedTuple
 
+from engine.settings import Task
+
 
 class Family(NamedTuple):
     """One architecture, told apart by the configuration of its denoiser."""
 
     name: str
     label: str
-    pipeline: str
-    """The diffusers pipeline class for text-to-image."""
+    pipelines: dict[Task, str]
+    """Task → its diffusers pipeline class."""
+    controlled: dict[Task, str]
+    """The same, with ControlNets."""
     components: dict[str, str]
     """Component folder → the only class allowed in it. A model folder that names another is refused."""
+    options: dict[str, object]
+    """What else its pipelines are made with."""
     cross_attention_dim: int
 
     def recognises(self, denoiser_config: dict[str, object]) -> bool:

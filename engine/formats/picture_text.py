@@ -53,6 +53,10 @@ def a1111_text(made: Made, model_hash: str = "") -> str:
         "RNG": "CPU",
         "Version": made.program,
     }
+    if settings.source:
+        pairs["Denoising strength"] = f"{settings.strength:g}"
+    if settings.clip_skip > 1:
+        pairs["Clip skip"] = settings.clip_skip
     lines = [settings.prompt]
     if settings.negative_prompt:
         lines.append(f"{_NEGATIVE} {settings.negative_prompt}")

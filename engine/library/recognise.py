@@ -33,7 +33,9 @@ def recognise(folder: Path) -> Recognised:
     denoiser = read_json(folder / "unet" / "config.json")
     family = _family(folder, denoiser)
     _check_classes(folder, index, family)
-    _check_tokenizer(folder)
+    for part in family.components:
+        if part.startswith("tokenizer"):
+            _check_tokenizer(folder / part)
     files = [weights(folder / part) for part, name in family.components.items() if _heavy(part, name)]
     tensors = [tensor for file in files for tensor in read_header(file).tensors.values()]
     return Recognised(
@@ -96,17 +98,17 @@ def _check_classes(folder: Path, index: dict[str, Any], family: Family) -> None:
                 "Easel never runs code from a model; use another model.",
                 str(folder),
             )
-        read_json(folder / part / _CONFIGS.get(part, "config.json"))
+        read_json(folder / part / _CONFIGS.get(part.split("_2")[0], "config.json"))
 
 
 def _heavy(part: str, name: str) -> bool:
-    return bool(name) and part != "tokenizer"
+    return bool(name) and not part.startswith("tokenizer")
 
 
 def _check_tokenizer(folder: Path) -> None:
     for name in ("vocab.json", "merges.txt"):
-        if not (folder / "tokenizer" / name).is_file():
-            raise missing(folder / "tokenizer" / name)
+        if not (folder / name).is_file():
+            raise missing(folder / name)
 
 
 def _sizes(folder: Path, denoiser: dict[str, Any]) -> tuple[int, int]:

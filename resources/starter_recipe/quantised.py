@@ -6,20 +6,22 @@ import numpy as np
 
 from engine.backends.choice import choose, devices
 from engine.library import index
-from engine.pipelines import Pipelines, with_scheduler
+from engine.messages import Draw
+from engine.pipelines import Pipelines
 from engine.settings import GenerateSettings
-from engine.tasks.generate import generate
+from engine.tasks.draw import draw, prepare
 
 
 def drawn(model: Path, prompts: list[str], precision: str) -> np.ndarray:
     """A picture of each prompt by OpenVINO in that precision, uint8 [n, h, w, 3]; prompt n has the seed n."""
     card = index.find(str(model))
-    pipeline = Pipelines().ready(card, choose(devices(), "openvino", precision), lambda what, done: None)
+    device, pipelines = choose(devices(), "openvino", precision), Pipelines()
     pictures: list[np.ndarray] = []
     for seed, prompt in enumerate(prompts):
         settings = GenerateSettings(prompt=prompt, seed=seed, width=card.native_size, height=card.native_size)
-        picture = generate(with_scheduler(pipeline, card, settings.scheduler), settings, lambda *_: None)
-        pictures.append(np.asarray(picture))
+        order = Draw(settings=settings, model=card, part="")
+        ready = prepare(pipelines, order, device, lambda what, done: None)
+        pictures.append(np.asarray(draw(ready, lambda *_: None)))
     return np.stack(pictures)
 
 

@@ -7,7 +7,11 @@ import subprocess
 import sys
 from pathlib import Path
 
+import numpy as np
 import pytest
+from PIL import Image
+
+from tests.tiny_controlnet import write_tiny_controlnet
 
 MAIN = str(Path(__file__).parents[2] / "main.py")
 TINY = ("--model", "tiny", "--backend", "torch", "--precision", "fp32", "--steps", "2")
@@ -49,6 +53,13 @@ def _home(shared_home: Path) -> None:
         (("generate", "x", "--precision", "int3"), "Precision “int3” is not known"),
         (("generate", "x" * 100_000, "--model", "tiny"), "100,000 characters"),
         (("generate", "x", "--out", "a.jpg"), "no PNG file"),
+        (("generate", "x", "--model", "tiny", "--source", "/nowhere/a.png"), "There is no file"),
+        (("generate", "x", "--model", "tiny", "--mask", MAIN), "no source picture"),
+        (("generate", "x", "--model", "tiny", "--lora", "nope:0.5"), "no LoRA named “nope”"),
+        (("generate", "x <lora:../../x:1e309>", "--model", "tiny"), "names no LoRA"),
+        (("generate", "(" * 10_000, "--model", "tiny"), "more than 100 deep"),
+        (("generate", "x", "--control", "canny"), "names no picture"),
+        (("generate", "x", "--control", f"depth:{MAIN}", "--model", "tiny"), "No ControlNet for “depth”"),
         (("info", "/nowhere/a.png"), "There is no file"),
         (("info", MAIN), "not a picture"),
         (("models", "info"), "Name one"),
@@ -130,3 +141,28 @@ def test_without_a_screen_the_window_says_so() -> None:
     assert done.returncode == 1
     assert len(done.stderr.strip().splitlines()) == 1
     assert "screen" in done.stderr
+
+
+def test_a_source_a_mask_and_a_control_at_once(tiny_model: Path, tmp_path: Path) -> None:
+    """By the command line alone; the picture says how it was made, and the source stays outside the mask."""
+    write_tiny_controlnet(tiny_model, tiny_model.parents[1] / "controlnet" / "tiny canny")
+    noise = np.random.default_rng(3).integers(0, 256, (100, 160, 3), np.uint8)
+    mask = np.zeros((100, 160), np.uint8)
+    mask[20:60, 40:120] = 255
+    source, hole, out = (tmp_path / f"{name} 图 🐱.png" for name in ("source", "mask", "out"))
+    Image.fromarray(noise).save(source)
+    Image.fromarray(mask).save(hole)
+    done = easel(
+        "generate", "a (red:1.2) house", *TINY, "--source", str(source), "--mask", str(hole), "--strength", "1",
+        "--control", f"canny:{source}:0.5", "--inpaint-area", "only masked", "--seed", "4", "--out", str(out),
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    with Image.open(out) as image:
+        made = np.asarray(image)
+    assert np.array_equal(made[mask == 0], noise[mask == 0])
+    assert not np.array_equal(made, noise)
+    told = json.loads(easel("info", str(out), "--json").stdout)
+    settings = told["easel"]["settings"]
+    assert (settings["source"], settings["mask"], settings["strength"]) == (str(source), str(hole), 1.0)
+    assert settings["controls"][0]["kind"] == "canny"
+    assert told["parameters"]["Denoising strength"] == "1"

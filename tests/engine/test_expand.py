@@ -31,3 +31,22 @@ def test_steps_beyond_a_scheduler_are_refused() -> None:
     expand(GenerateSettings(scheduler="LCM", steps=50), CARD)
     with pytest.raises(BadInput, match="at most 50"):
         expand(GenerateSettings(scheduler="LCM", steps=51), CARD)
+
+
+@pytest.mark.parametrize(
+    ("source", "given", "expected"),
+    [
+        ((4000, 3000), {}, (576, 448)),
+        ((300, 400), {}, (448, 576)),
+        ((100, 100), {}, (512, 512)),
+        ((2000, 1000), {"width": 512}, (512, 256)),
+        ((2000, 1000), {"height": 512}, (1024, 512)),
+        ((20_000, 2), {}, (2048, 64)),
+        ((1920, 1080), {"width": 512, "height": 512}, (512, 512)),
+    ],
+)
+def test_a_picture_from_a_source_has_its_shape(
+    source: tuple[int, int], given: dict[str, int], expected: tuple[int, int]
+) -> None:
+    part = expand(GenerateSettings(source="x.png", **given), CARD, source)[0]
+    assert (part.width, part.height) == expected

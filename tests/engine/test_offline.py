@@ -13,22 +13,19 @@ from engine import offline
 offline.seal()
 import json
 from pathlib import Path
-from engine.backends.choice import choose, devices
 from engine.library import index
-from engine.pipelines import Pipelines, with_scheduler
 from engine.settings import GenerateSettings
-from engine.tasks.generate import generate
+from tests.drawing import drawn
 from engine.backends.openvino.convert import convert
 from engine.backends.openvino.converted import Conversion
 import tempfile
 card = index.find("tiny")
 target = Path(tempfile.mkdtemp()) / "graphs"
-asked = Conversion(model=card.path, target=str(target), int8=True, components=[
-    ("text_encoder", "CLIPTextModel"), ("vae", "AutoencoderKL"), ("unet", "UNet2DConditionModel")])
+parts = {"text_encoder": "CLIPTextModel", "vae": "AutoencoderKL", "unet": "UNet2DConditionModel"}
+asked = Conversion(target=str(target), int8=True, components=[
+    (part, name, str(Path(card.path) / part)) for part, name in parts.items()])
 convert(asked, lambda done: None)
-device = choose(devices(), "openvino", "fp32")
-pipeline = with_scheduler(Pipelines().ready(card, device, lambda what, done: None), card, "Euler")
-generate(pipeline, GenerateSettings(prompt="x", width=64, height=64, steps=1, seed=1), lambda *_: None)
+drawn(GenerateSettings(model="tiny", prompt="x", width=64, height=64, steps=1, seed=1), "openvino")
 out = ("socket.connect", "socket.getaddrinfo", "socket.sendto")
 reached = [(event, str(args)) for event, args in calls if event in out]
 print(json.dumps(reached), file=sys.stderr)

@@ -16,12 +16,12 @@ from engine.backends.choice import choose, devices
 from engine.errors import BadInput
 from engine.library import index
 from engine.messages import Done, Picture, Progress, Started
-from engine.pipelines import Pipelines, with_scheduler
+from engine.pipelines import Pipelines
 from engine.preview_decoder import load_preview_decoder
 from engine.settings import GenerateSettings
-from engine.tasks.generate import generate
 from engine.tasks.preview import decoded
 from tests.conftest import Engine
+from tests.drawing import foreseen
 from tests.tiny_model import write_tiny_preview
 
 WEIGHTS = "diffusion_pytorch_model.safetensors"
@@ -53,15 +53,8 @@ def _drawn(
     pipelines: Pipelines, model: Path, backend: str, precision: str = "fp32", **settings: object
 ) -> list[torch.Tensor]:
     """The foreseen latents of each step."""
-    seen: list[torch.Tensor] = []
-    card = index.find(str(model))
-    pipeline = pipelines.ready(card, choose(devices(), backend, precision), lambda what, done: None)
-    values = GenerateSettings(
-        **({"prompt": "a red house", "seed": 1, "steps": 4, "width": 64, "height": 64} | settings)
-    )  # pyright: ignore[reportArgumentType]
-    pipeline = with_scheduler(pipeline, card, values.scheduler)
-    generate(pipeline, values, lambda step, steps, latents: seen.append(latents) if latents is not None else None)
-    return seen
+    values = {"prompt": "a red house", "seed": 1, "steps": 4, "width": 64, "height": 64, "model": str(model)} | settings
+    return foreseen(GenerateSettings(**values), backend, precision, pipelines)  # pyright: ignore[reportArgumentType]
 
 
 def _changed(**values: object) -> Callable[[Path], None]:
@@ -157,16 +150,17 @@ def test_tiles_fit_together_at_every_scale(model: Path) -> None:
 def test_previews_come_from_it_and_the_picture_from_the_vae(model: Path, backend: str, precision: str) -> None:
     pipelines = Pipelines()
     _drawn(pipelines, model, backend, precision)
-    vae = pipelines._pipeline.vae
+    vae = pipelines.vae
     assert pipelines.preview_decoder is vae
     assert pipelines.notes == ()
     folder = write_tiny_preview(model)
     seen = _drawn(pipelines, model, backend, precision)
     assert isinstance(pipelines.preview_decoder, AutoencoderTiny)
-    assert type(pipelines._pipeline.vae) is type(vae)
+    assert type(pipelines.vae) is type(vae)
     assert pipelines.notes == ()
     for latents in seen:
-        ours = np.asarray(decoded(pipelines._pipeline, pipelines.preview_decoder, latents))
+        pipeline = pipelines.pipeline("text-to-image", "DDIM", [])
+        ours = np.asarray(decoded(pipeline, pipelines.preview_decoder, latents))
         difference = np.abs(ours.astype(np.int16) - _pixels(_reference(folder), latents))
         assert difference.max() <= BFLOAT16_LEVELS
 
@@ -174,7 +168,7 @@ def test_previews_come_from_it_and_the_picture_from_the_vae(model: Path, backend
 def test_without_one_previews_come_from_the_vae_as_diffusers_decodes(model: Path) -> None:
     pipelines = Pipelines()
     latents = _drawn(pipelines, model, "torch")[-1]
-    pipeline = pipelines._pipeline
+    pipeline = pipelines.pipeline("text-to-image", "DDIM", [])
     with torch.no_grad():
         pixels = pipeline.vae.decode(latents / pipeline.vae.config.scaling_factor).sample
     theirs = pipeline.image_processor.postprocess(pixels)[0]
@@ -185,13 +179,13 @@ def test_a_changed_one_is_loaded_again(model: Path) -> None:
     folder = write_tiny_preview(model)
     card, device = index.find(str(model)), choose(devices(), "torch", "fp32")
     pipelines = Pipelines()
-    pipelines.ready(card, device, lambda what, done: None)
+    pipelines.load(card, device, lambda what, done: None)
     assert pipelines.holds(card, device)
     _cut(folder)
     assert not pipelines.holds(card, device)
-    pipelines.ready(card, device, lambda what, done: None)
+    pipelines.load(card, device, lambda what, done: None)
     assert pipelines.notes == (NOTE,)
-    assert pipelines.preview_decoder is pipelines._pipeline.vae
+    assert pipelines.preview_decoder is pipelines.vae
     shutil.rmtree(folder)
     assert not pipelines.holds(card, device)
     pipelines.let_go()

@@ -4,7 +4,7 @@ import msgspec
 import pytest
 
 from engine.errors import BadInput
-from engine.settings import GenerateSettings, checked, fields, parsed
+from engine.settings import ControlUse, GenerateSettings, LoraUse, checked, fields, parsed
 
 
 @pytest.mark.parametrize(
@@ -66,6 +66,35 @@ def test_text_that_is_no_number_is_refused_with_the_range() -> None:
         parsed(steps, "many")
 
 
+@pytest.mark.parametrize(
+    ("values", "cause"),
+    [
+        ({"mask": "m.png"}, "There is a mask, but no source"),
+        ({"loras": (LoraUse(name="x", weight=float("inf")),)}, "LoRA “x” cannot be inf"),
+        ({"loras": (LoraUse(name="x", weight=float("nan")),)}, "LoRA “x” cannot be nan"),
+        ({"loras": (LoraUse(name="x", text_encoder_weight=11.0),)}, "LoRA “x” cannot be 11"),
+        ({"loras": (LoraUse(name="x"),) * 1000}, "1000 adapters are too many"),
+        ({"controls": (ControlUse(kind="canny", image="c.png", weight=-1.0),)}, "control “canny” cannot be -1"),
+        ({"controls": (ControlUse(kind="canny", image="c.png", start=0.5, end=0.5),)}, "cannot steer from 0.5 to 0.5"),
+    ],
+)
+def test_adapters_that_cannot_be_are_refused(values: dict[str, object], cause: str) -> None:
+    with pytest.raises(BadInput, match=cause):
+        checked(GenerateSettings(**values))  # pyright: ignore[reportArgumentType]
+
+
+def test_what_is_given_says_the_task() -> None:
+    given = ({}, {"source": "a.png"}, {"source": "a.png", "mask": "m.png"})
+    assert [GenerateSettings(**each).task for each in given] == ["text-to-image", "image-to-image", "inpaint"]
+
+
 def test_settings_survive_json_whole() -> None:
-    settings = GenerateSettings(prompt='"quotes", 猫\n', seed=2**53 - 1, width=512, guidance_scale=7.25)
+    settings = GenerateSettings(
+        prompt='"quotes", 猫\n',
+        seed=2**53 - 1,
+        width=512,
+        guidance_scale=7.25,
+        loras=(LoraUse(name="风格", weight=0.5),),
+        controls=(ControlUse(kind="canny", image="图.png"),),
+    )
     assert msgspec.json.decode(msgspec.json.encode(settings), type=GenerateSettings) == settings

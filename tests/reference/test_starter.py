@@ -7,11 +7,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from engine.backends.choice import choose, devices
-from engine.library import index
-from engine.pipelines import Pipelines, with_scheduler
+from engine.pipelines import Pipelines
 from engine.settings import GenerateSettings
-from engine.tasks.generate import generate
+from tests.drawing import drawn
 from tests.reference.test_against_diffusers import psnr
 
 PROMPTS = (
@@ -25,40 +23,35 @@ INT8_PSNR_DB = 32.0
 
 
 @pytest.fixture(scope="module")
-def drawn(shared_home: Path) -> dict[tuple[str, str], list[Image.Image]]:
+def made(shared_home: Path) -> dict[tuple[str, str], list[Image.Image]]:
     """The prompts drawn by each backend and precision."""
-    card = index.find("Easel Starter")
     pictures: dict[tuple[str, str], list[Image.Image]] = {}
     for backend, precision in (("torch", "fp32"), ("openvino", "fp32"), ("openvino", "int8")):
-        device = choose(devices(), backend, precision)
-        pipeline = Pipelines().ready(card, device, lambda what, done: None)
+        pipelines = Pipelines()
         some = [GenerateSettings(prompt=prompt, seed=4, width=128, height=128) for prompt in PROMPTS]
-        pictures[backend, precision] = [
-            generate(with_scheduler(pipeline, card, each.scheduler), each, lambda *_: None) for each in some
-        ]
+        pictures[backend, precision] = [drawn(each, backend, precision, pipelines) for each in some]
     return pictures
 
 
-def test_openvino_fp32_is_torch_within_two_levels(drawn: dict[tuple[str, str], list[Image.Image]]) -> None:
+def test_openvino_fp32_is_torch_within_two_levels(made: dict[tuple[str, str], list[Image.Image]]) -> None:
     """Twenty steps of guidance 6 multiply the sixth digit in which the sums differ."""
-    for ours, reference in zip(drawn["openvino", "fp32"], drawn["torch", "fp32"], strict=True):
+    for ours, reference in zip(made["openvino", "fp32"], made["torch", "fp32"], strict=True):
         assert np.abs(np.asarray(ours, np.int16) - np.asarray(reference, np.int16)).max() <= 2
 
 
-def test_int8_is_near_fp32(drawn: dict[tuple[str, str], list[Image.Image]]) -> None:
-    pairs = zip(drawn["openvino", "int8"], drawn["openvino", "fp32"], strict=True)
+def test_int8_is_near_fp32(made: dict[tuple[str, str], list[Image.Image]]) -> None:
+    pairs = zip(made["openvino", "int8"], made["openvino", "fp32"], strict=True)
     assert mean(psnr(quick, exact) for quick, exact in pairs) >= INT8_PSNR_DB
 
 
 @pytest.mark.parametrize(("colour", "channel"), [("red", 0), ("green", 1), ("blue", 2)])
 def test_the_subject_has_the_colour_of_the_prompt(shared_home: Path, colour: str, channel: int) -> None:
     """The middle of the picture, compared with the same seed in the two other colours."""
-    card = index.find("Easel Starter")
-    pipeline = Pipelines().ready(card, choose(devices(), "openvino", "bf16"), lambda what, done: None)
+    pipelines = Pipelines()
     middle: dict[str, np.ndarray] = {}
     for each in ("red", "green", "blue"):
         settings = GenerateSettings(prompt=f"a {each} balloon in fog", seed=8, width=128, height=128)
-        picture = generate(with_scheduler(pipeline, card, settings.scheduler), settings, lambda *_: None)
+        picture = drawn(settings, "openvino", "bf16", pipelines)
         middle[each] = np.asarray(picture, np.float32)[30:75, 45:83].mean((0, 1))
     share = {each: pixels[channel] / pixels.sum() for each, pixels in middle.items()}
     assert max(share, key=share.__getitem__) == colour

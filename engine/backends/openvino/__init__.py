@@ -8,7 +8,7 @@ import psutil
 
 from engine.backends.backend import Report
 from engine.backends.openvino import converted
-from engine.components import Component
+from engine.components import Component, Delta, original
 from engine.messages import Device
 
 
@@ -42,6 +42,13 @@ def place(components: list[Component], precision: str, report: Report) -> dict[s
 
     folder = prepare(components, precision, report)
     return {each.part: shells.make(each, folder, precision) for each in components}
+
+
+def merge(module: Any, component: Component, deltas: list[Delta]) -> None:
+    """Draw with these changes, and no others, of the component's weights; the next size asked for is compiled anew."""
+    module.graph.change(
+        lambda: {each.path: each.change(original(component, f"{each.path}.weight")).numpy() for each in deltas}
+    )
 
 
 def prepare(components: list[Component], precision: str, report: Report) -> Path:

@@ -9,50 +9,15 @@ from typing import Any
 
 import msgspec
 import openvino
-import torch
 
 from engine.backends.openvino.calibration import denoiser_inputs
 from engine.backends.openvino.converted import Conversion
-from engine.components import Component, load
+from engine.backends.openvino.exports import graphs_of
+from engine.components import Component
 from engine.messages import Preparing, line, own_output
 
 WIDE = 640
 """The width from which an int8 matrix product beats bf16, measured on AMX; narrower ones stay in float."""
-
-
-class _TextEncoder(torch.nn.Module):
-    """From token embeddings [1, n, d] to the last hidden state, so that embeddings stay on the host."""
-
-    def __init__(self, text_encoder: Any) -> None:
-        super().__init__()
-        self.text_encoder = text_encoder.text_model
-
-    def forward(self, inputs_embeds: torch.Tensor) -> torch.Tensor:
-        hidden = self.text_encoder.embeddings(inputs_embeds=inputs_embeds)
-        length = hidden.shape[1]
-        causal = torch.full((length, length), float("-inf")).triu(1)[None, None]
-        encoded = self.text_encoder.encoder(inputs_embeds=hidden, attention_mask=causal, is_causal=False)
-        return self.text_encoder.final_layer_norm(encoded.last_hidden_state)
-
-
-class _Unet(torch.nn.Module):
-    def __init__(self, unet: Any) -> None:
-        super().__init__()
-        self.unet = unet
-
-    def forward(
-        self, sample: torch.Tensor, timestep: torch.Tensor, encoder_hidden_states: torch.Tensor
-    ) -> torch.Tensor:
-        return self.unet(sample, timestep, encoder_hidden_states, return_dict=False)[0]
-
-
-class _VaeDecoder(torch.nn.Module):
-    def __init__(self, vae: Any) -> None:
-        super().__init__()
-        self.vae = vae
-
-    def forward(self, latents: torch.Tensor) -> torch.Tensor:
-        return self.vae.decode(latents, return_dict=False)[0]
 
 
 def main(argument: str) -> int:
@@ -91,33 +56,13 @@ def _put(part: Path, target: Path) -> None:
 
 
 def _convert(asked: Conversion, folder: Path, say: Callable[[float], object]) -> None:
-    components = {part: Component(part, name, Path(asked.model) / part) for part, name in asked.components}
+    components = {part: Component(part, name, Path(place)) for part, name, place in asked.components}
     for number, component in enumerate(components.values(), start=1):
-        graph = graph_of(component)
-        if asked.int8 and component.part == "unet":
-            graph = quantised(graph, components, say)
-        openvino.save_model(graph, folder / f"{component.part}.xml", compress_to_fp16=False)
+        for name, graph in graphs_of(component).items():
+            if asked.int8 and component.part == "unet":
+                graph = quantised(graph, components, say)
+            openvino.save_model(graph, folder / f"{name}.xml", compress_to_fp16=False)
         say(number / len(components))
-
-
-def graph_of(component: Component) -> openvino.Model:
-    """The component's graph with free sizes and named inputs; weights keep their torch names."""
-    module = load(component)
-    config: Any = module.config
-    with torch.no_grad():
-        if component.part == "text_encoder":
-            example: tuple[torch.Tensor, ...] = (torch.zeros(1, 77, config.hidden_size),)
-            return openvino.convert_model(_TextEncoder(module), example_input=example)
-        if component.part == "vae":
-            return openvino.convert_model(
-                _VaeDecoder(module), example_input=(torch.zeros(1, config.latent_channels, 16, 16),)
-            )
-        example = (
-            torch.zeros(1, config.in_channels, 16, 16),
-            torch.tensor(1.0),
-            torch.zeros(1, 77, config.cross_attention_dim),
-        )
-        return openvino.convert_model(_Unet(module), example_input=example)
 
 
 def quantised(unet: openvino.Model, components: dict[str, Component], say: Callable[[float], object]) -> openvino.Model:

@@ -17,16 +17,15 @@ from engine.library.recognise import weights
 from engine.messages import Preparing
 from engine.paths import cache, program, ready
 
-RECIPE = 1
+RECIPE = 2
 """Raised when the graphs are made otherwise, so that old ones are made again."""
 
 
 class Conversion(msgspec.Struct, frozen=True, kw_only=True):
     """What the converting process is asked for, as one JSON argument."""
 
-    model: str
-    components: list[tuple[str, str]]
-    """Part and class name."""
+    components: list[tuple[str, str, str]]
+    """Part, class name and folder."""
     target: str
     int8: bool
 
@@ -43,8 +42,7 @@ def ensure(components: list[Component], precision: str, report: Report) -> Path:
         _clear_leftovers(target.parent)
         _run(
             Conversion(
-                model=str(components[0].folder.parent),
-                components=[(each.part, each.class_name) for each in components],
+                components=[(each.part, each.class_name, str(each.folder)) for each in components],
                 target=str(target),
                 int8=kind == "int8",
             ),
@@ -93,5 +91,5 @@ def _run(conversion: Conversion, report: Report) -> None:
         raise EaselError(
             f"The model could not be converted for OpenVINO ({''.join(last_words) or code}).",
             "Try again, or choose the backend “torch”.",
-            where=conversion.model,
+            where=conversion.components[0][2],
         )

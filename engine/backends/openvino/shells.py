@@ -9,15 +9,16 @@ from typing import Any
 import numpy as np
 import torch
 from accelerate import init_empty_weights
-from diffusers import AutoencoderKL, UNet2DConditionModel
+from diffusers import AutoencoderKL, ControlNetModel, UNet2DConditionModel
+from diffusers.models.controlnets.controlnet import ControlNetOutput
 from diffusers.models.unets.unet_2d_condition import UNet2DConditionOutput
-from safetensors import safe_open
-from transformers import CLIPTextConfig, CLIPTextModel
+from transformers import CLIPTextConfig, CLIPTextModel, CLIPTextModelWithProjection
 from transformers.modeling_outputs import BaseModelOutputWithPooling
+from transformers.models.clip.modeling_clip import CLIPTextModelOutput
 
+from engine.backends.openvino.exports import RESIDUAL
 from engine.backends.openvino.graphs import Graph
-from engine.components import Component, config_of
-from engine.library.recognise import weights
+from engine.components import Component, config_of, original
 
 _CPU = torch.device("cpu")
 
@@ -35,24 +36,67 @@ class UnetShell(UNet2DConditionModel):
         timestep: torch.Tensor | float,
         encoder_hidden_states: torch.Tensor,
         *_: Any,
+        added_cond_kwargs: dict[str, torch.Tensor] | None = None,
+        down_block_additional_residuals: tuple[torch.Tensor, ...] | None = None,
+        mid_block_additional_residual: torch.Tensor | None = None,
         return_dict: bool = True,
         **__: Any,
     ) -> Any:
-        """The prediction for latents [b, c, h, w], prompt embeds [b, n, d]; one example of the batch at a time.
+        """The prediction for latents [b, c, h, w], prompt embeds [b, n, d], and what ControlNets add.
 
-        A graph of batch 1 serves with and without guidance, and needs half the memory.
+        One example of the batch at a time: a graph of batch 1 serves with and without guidance, in half the memory.
         """
-        moment = np.asarray(timestep, dtype=np.float32)
-        predicted = [
-            self.graph(_array(sample[each : each + 1]), moment, _array(encoder_hidden_states[each : each + 1]))
-            for each in range(sample.shape[0])
-        ]
-        result = torch.from_numpy(np.concatenate(predicted))
+        given = {"sample": sample, "encoder_hidden_states": encoder_hidden_states} | (added_cond_kwargs or {})
+        if mid_block_additional_residual is not None:
+            added = (*(down_block_additional_residuals or ()), mid_block_additional_residual)
+            given |= {f"{RESIDUAL}{place}": each for place, each in enumerate(added)}
+        (result,) = _one_by_one(self.graph, given, timestep=np.asarray(timestep, dtype=np.float32))
         return UNet2DConditionOutput(sample=result) if return_dict else (result,)
 
 
+class ControlNetShell(ControlNetModel):
+    """What steers the denoiser along a control image."""
+
+    graph: Graph
+    device = _CPU  # pyright: ignore[reportIncompatibleMethodOverride, reportAssignmentType]
+    dtype = torch.float32  # pyright: ignore[reportIncompatibleMethodOverride, reportAssignmentType]
+
+    def forward(
+        self,
+        sample: torch.Tensor,
+        timestep: torch.Tensor | float,
+        encoder_hidden_states: torch.Tensor,
+        controlnet_cond: torch.Tensor,
+        conditioning_scale: float = 1.0,
+        *_: Any,
+        added_cond_kwargs: dict[str, torch.Tensor] | None = None,
+        guess_mode: bool = False,
+        return_dict: bool = True,
+        **__: Any,
+    ) -> Any:
+        """The residuals for the denoiser's skip connections and its middle, scaled as diffusers scales them."""
+        given = {
+            "sample": sample,
+            "encoder_hidden_states": encoder_hidden_states,
+            "controlnet_cond": controlnet_cond.expand(len(sample), -1, -1, -1),
+        } | (added_cond_kwargs or {})
+        found = _one_by_one(self.graph, given, timestep=np.asarray(timestep, dtype=np.float32))
+        pooled = self.config["global_pool_conditions"]
+        if guess_mode and not pooled:
+            scales = torch.logspace(-1, 0, len(found)) * conditioning_scale
+        else:
+            scales = torch.full((len(found),), conditioning_scale)
+        scaled = [each * scale for each, scale in zip(found, scales, strict=True)]
+        if pooled:
+            scaled = [each.mean(dim=(2, 3), keepdim=True) for each in scaled]
+        steps, middle = scaled[:-1], scaled[-1]
+        if not return_dict:
+            return steps, middle
+        return ControlNetOutput(tuple(steps), middle)  # pyright: ignore[reportArgumentType]
+
+
 class VaeShell(AutoencoderKL):
-    """The decoder from latents to pixels; diffusers' own slicing and tiling run around the graph."""
+    """Both ways between pixels and latents; diffusers' own slicing and tiling run around the graphs."""
 
     device = _CPU  # pyright: ignore[reportIncompatibleMethodOverride, reportAssignmentType]
     dtype = torch.float32  # pyright: ignore[reportIncompatibleMethodOverride, reportAssignmentType]
@@ -66,48 +110,127 @@ class _Decoder(torch.nn.Module):
         self._graph = graph
 
     def forward(self, latents: torch.Tensor) -> torch.Tensor:
-        return torch.from_numpy(self._graph(_array(latents)))
+        return _one_by_one(self._graph, {"latents": latents})[0]
+
+
+class _Encoder(torch.nn.Module):
+    """The moments [b, 2c, h, w] of the posterior of pixels [b, 3, 8h, 8w]; the quant convolution is inside."""
+
+    def __init__(self, graph: Graph) -> None:
+        super().__init__()
+        self._graph = graph
+
+    def forward(self, pixels: torch.Tensor) -> torch.Tensor:
+        return _one_by_one(self._graph, {"pixels": pixels})[0]
 
 
 class TextEncoderShell(CLIPTextModel):
-    """The text encoder; its table of token embeddings stays on the host."""
+    """The text encoder; its table of token embeddings and its last norm stay on the host."""
 
     graph: Graph
     table: torch.Tensor
     device = _CPU  # pyright: ignore[reportIncompatibleMethodOverride, reportAssignmentType]
     dtype = torch.float32  # pyright: ignore[reportIncompatibleMethodOverride, reportAssignmentType]
 
-    def forward(self, input_ids: torch.Tensor, *_: Any, **__: Any) -> Any:  # pyright: ignore[reportIncompatibleMethodOverride]
-        """The last hidden state [b, n, d] of token ids [b, n]."""
-        embeds = self.table[input_ids]
-        hidden = [self.graph(_array(embeds[each : each + 1])) for each in range(embeds.shape[0])]
-        return BaseModelOutputWithPooling(last_hidden_state=torch.from_numpy(np.concatenate(hidden)))  # pyright: ignore[reportArgumentType]
+    def forward(  # pyright: ignore[reportIncompatibleMethodOverride]
+        self, input_ids: torch.Tensor, *_: Any, output_hidden_states: bool = False, **__: Any
+    ) -> Any:
+        """The last hidden state [b, n, d] of token ids [b, n], and with `output_hidden_states` those before it."""
+        found = [self.graph(inputs_embeds=_array(self.table[row][None])) for row in input_ids]
+        last = torch.from_numpy(np.concatenate([each[0] for each in found]))
+        states = torch.from_numpy(np.stack([each[1] for each in found], axis=1))
+        return BaseModelOutputWithPooling(
+            last_hidden_state=last,  # pyright: ignore[reportArgumentType]
+            hidden_states=tuple(states) if output_hidden_states else None,  # pyright: ignore[reportArgumentType]
+        )
+
+
+class ProjectedTextEncoderShell(CLIPTextModelWithProjection):
+    """A text encoder whose last state at the end token is projected, too: Stable Diffusion XL's second."""
+
+    inner: TextEncoderShell
+    device = _CPU  # pyright: ignore[reportIncompatibleMethodOverride, reportAssignmentType]
+    dtype = torch.float32  # pyright: ignore[reportIncompatibleMethodOverride, reportAssignmentType]
+
+    def forward(  # pyright: ignore[reportIncompatibleMethodOverride]
+        self, input_ids: torch.Tensor, *_: Any, output_hidden_states: bool = False, **__: Any
+    ) -> Any:
+        """As the text encoder's, with the pooled embeds [b, d] first."""
+        seen = self.inner(input_ids, output_hidden_states=output_hidden_states)
+        end: Any = self.config.eos_token_id
+        ends = (input_ids == end).int().argmax(dim=-1)
+        pooled = seen.last_hidden_state[torch.arange(len(ends)), ends]
+        return CLIPTextModelOutput(
+            text_embeds=self.text_projection(pooled),
+            last_hidden_state=seen.last_hidden_state,
+            hidden_states=seen.hidden_states,
+        )
 
 
 def make(component: Component, converted: Path, precision: str) -> Any:
-    """The shell for a component, around its graph in the folder `converted`."""
-    config = config_of(component)
-    graph = Graph(converted / f"{component.part}.xml", precision)
+    """The shell for a component, around its graphs in the folder `converted`."""
+    make_one = {
+        "AutoencoderKL": _autoencoder,
+        "CLIPTextModel": _text_encoder,
+        "CLIPTextModelWithProjection": _projected_text_encoder,
+    }.get(component.class_name, _denoiser)
+    return make_one(component, converted, precision).eval()
+
+
+def _denoiser(component: Component, converted: Path, precision: str) -> UnetShell | ControlNetShell:
     with init_empty_weights():
-        if component.class_name == "CLIPTextModel":
-            shell: Any = TextEncoderShell(CLIPTextConfig(**config))
-        elif component.class_name == "AutoencoderKL":
-            shell = VaeShell(**config)
-        else:
-            shell = UnetShell(**config)
-    if isinstance(shell, VaeShell):
-        shell.post_quant_conv = torch.nn.Identity()  # pyright: ignore[reportAttributeAccessIssue]
-        shell.decoder = _Decoder(graph)  # pyright: ignore[reportAttributeAccessIssue]
-    else:
-        shell.graph = graph
-    if isinstance(shell, TextEncoderShell):
-        shell.table = _table(weights(component.folder))
-    return shell.eval()
+        kind = ControlNetShell if component.class_name == "ControlNetModel" else UnetShell
+        shell = kind(**config_of(component))
+    shell.graph = Graph(converted / f"{component.part}.xml", precision)
+    return shell
 
 
-def _table(path: Path) -> torch.Tensor:
-    with safe_open(path, "pt") as file:
-        return file.get_tensor("text_model.embeddings.token_embedding.weight").to(torch.float32)
+def _autoencoder(component: Component, converted: Path, precision: str) -> VaeShell:
+    with init_empty_weights():
+        shell: Any = VaeShell(**config_of(component))
+    shell.quant_conv = shell.post_quant_conv = torch.nn.Identity()
+    shell.decoder = _Decoder(Graph(converted / "vae_decoder.xml", precision))
+    shell.encoder = _Encoder(Graph(converted / "vae_encoder.xml", precision))
+    return shell
+
+
+def _text_encoder(component: Component, converted: Path, precision: str) -> TextEncoderShell:
+    config = config_of(component)
+    with init_empty_weights():
+        shell: Any = TextEncoderShell(CLIPTextConfig(**config))
+    shell.graph = Graph(converted / f"{component.part}.xml", precision)
+    shell.table = original(component, "text_model.embeddings.token_embedding.weight")
+    shell.text_model.final_layer_norm = _last_norm(component, config)
+    return shell
+
+
+def _projected_text_encoder(component: Component, converted: Path, precision: str) -> ProjectedTextEncoderShell:
+    with init_empty_weights():
+        shell: Any = ProjectedTextEncoderShell(CLIPTextConfig(**config_of(component)))
+    shell.inner = _text_encoder(component, converted, precision)
+    shell.text_model = shell.inner.text_model
+    projection = original(component, "text_projection.weight")
+    shell.text_projection = torch.nn.Linear(projection.shape[1], projection.shape[0], bias=False)
+    shell.text_projection.weight = torch.nn.Parameter(projection, requires_grad=False)
+    return shell
+
+
+def _last_norm(component: Component, config: dict[str, Any]) -> torch.nn.LayerNorm:
+    name = "text_model.final_layer_norm"
+    weight, bias = (original(component, f"{name}.{each}") for each in ("weight", "bias"))
+    norm = torch.nn.LayerNorm(len(weight), config.get("layer_norm_eps", 1e-5))
+    norm.load_state_dict({"weight": weight, "bias": bias})
+    return norm.requires_grad_(False)
+
+
+def _one_by_one(graph: Graph, batch: dict[str, torch.Tensor], **shared: np.ndarray) -> list[torch.Tensor]:
+    """The graph's outputs for every example of a batch, put together again; what is `shared` goes to each."""
+    arrays = {name: _array(each) for name, each in batch.items()}
+    count = len(next(iter(arrays.values())))
+    found = [
+        graph(**{name: each[place : place + 1] for name, each in arrays.items()}, **shared) for place in range(count)
+    ]
+    return [torch.from_numpy(np.concatenate(parts)) for parts in zip(*found, strict=True)]
 
 
 def _array(tensor: torch.Tensor) -> np.ndarray:

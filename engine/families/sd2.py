@@ -1,0 +1,14 @@
+"""Stable Diffusion 2.x: the first's parts around a wider text encoder; its scheduler's file says if it predicts v."""
+
+from engine.families.family import Family
+from engine.families.sd1 import COMPONENTS, CONTROLLED, OPTIONS, PIPELINES
+
+FAMILY = Family(
+    name="sd2",
+    label="Stable Diffusion 2.x",
+    pipelines=PIPELINES,
+    controlled=CONTROLLED,
+    components=COMPONENTS,
+    options=OPTIONS,
+    cross_attention_dim=1024,
+)

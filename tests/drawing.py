@@ -1,0 +1,44 @@
+"""One picture by the engine's own way from an order to its picture, in this process."""
+
+from pathlib import Path
+
+import torch
+from PIL import Image
+
+from engine.backends.choice import choose, devices
+from engine.library import adapters, index
+from engine.messages import Draw
+from engine.pipelines import Pipelines
+from engine.settings import GenerateSettings
+from engine.tasks.draw import Prepared, draw, prepare
+
+
+def prepared(
+    settings: GenerateSettings, backend: str = "torch", precision: str = "fp32", pipelines: Pipelines | None = None
+) -> Prepared:
+    """Everything loaded for a picture of these settings."""
+    card = index.find(settings.model)
+    order = Draw(settings=settings, model=card, adapters=adapters.needed(settings, card), part="")
+    device = choose(devices(), backend, precision)
+    return prepare(pipelines or Pipelines(), order, device, lambda what, done: None)
+
+
+def drawn(
+    settings: GenerateSettings, backend: str = "torch", precision: str = "fp32", pipelines: Pipelines | None = None
+) -> Image.Image:
+    """The picture."""
+    return draw(prepared(settings, backend, precision, pipelines), lambda *_: None)
+
+
+def foreseen(
+    settings: GenerateSettings, backend: str = "torch", precision: str = "fp32", pipelines: Pipelines | None = None
+) -> list[torch.Tensor]:
+    """The latents that each step foresees."""
+    seen: list[torch.Tensor] = []
+    ready = prepared(settings, backend, precision, pipelines)
+    draw(ready, lambda step, steps, latents: seen.append(latents) if latents is not None else None)
+    return seen
+
+
+STARTER = "Easel Starter"
+STARTER_PACK = Path(__file__).parents[1] / "resources" / "starter"

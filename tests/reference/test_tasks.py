@@ -1,0 +1,193 @@
+"""Every task and conditioning against diffusers' own pipeline for it, called as a person with diffusers would."""
+
+from pathlib import Path
+from typing import Any
+
+import diffusers
+import numpy as np
+import pytest
+import torch
+from diffusers import ControlNetModel
+from msgspec import structs
+from PIL import Image
+from safetensors.torch import load_file, save_file
+
+from engine.pipelines import Pipelines
+from engine.settings import ControlUse, GenerateSettings
+from engine.tasks.masks import part
+from tests.drawing import drawn
+from tests.tiny_controlnet import write_tiny_controlnet
+from tests.tiny_xl import write_tiny_xl
+
+SIZE = (96, 64)
+PLAIN = GenerateSettings(
+    prompt="a red house", negative_prompt="blue", seed=7, steps=5, guidance_scale=5.0, width=96, height=64, strength=0.7
+)
+LEVELS = {"torch": 0, "openvino": 1}
+"""Of 255. torch runs the same code on the same numbers; OpenVINO adds up float32 in another order."""
+CONTROLS = {"": (), "one net": (0.8,), "two nets": (0.8, 0.4)}
+TASKS = ("text-to-image", "image-to-image", "inpaint")
+
+
+@pytest.fixture(scope="module", params=["sd1", "sdxl"])
+def model(request: pytest.FixtureRequest, tiny_model: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A tiny model of the family."""
+    return write_tiny_xl(tmp_path_factory.mktemp("xl")) if request.param == "sdxl" else tiny_model
+
+
+@pytest.fixture(scope="module")
+def nets(model: Path, tmp_path_factory: pytest.TempPathFactory) -> list[Path]:
+    folder = tmp_path_factory.mktemp("nets")
+    return [write_tiny_controlnet(model, folder / f"net {seed} 控制", seed) for seed in (2, 3)]
+
+
+@pytest.fixture(scope="module")
+def kept() -> dict[tuple[str, Path], Pipelines]:
+    """The loaded model of each backend."""
+    return {}
+
+
+@pytest.fixture(scope="module")
+def pictures(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
+    """A source, a mask and two control pictures of the size that is drawn."""
+    folder = tmp_path_factory.mktemp("pictures 图")
+    noise = np.random.default_rng(1)
+    made = {
+        "source": Image.fromarray(noise.integers(0, 256, (8, 12, 3), np.uint8)).resize(SIZE, Image.Resampling.BICUBIC),
+        "mask": Image.fromarray(np.pad(np.full((32, 40), 255, np.uint8), ((16, 16), (24, 32)))),
+        "control 0": Image.fromarray(255 * (noise.random((64, 96, 1)) > 0.9).repeat(3, 2).astype(np.uint8)),
+        "control 1": Image.fromarray(255 * (noise.random((64, 96, 1)) > 0.7).repeat(3, 2).astype(np.uint8)),
+    }
+    for name, image in made.items():
+        image.save(folder / f"{name}.png")
+    return {name: folder / f"{name}.png" for name in made}
+
+
+def _asked(
+    task: str, pictures: dict[str, Path], model: Path, nets: list[Path], weights: tuple[float, ...]
+) -> GenerateSettings:
+    given = {"image-to-image": ("source",), "inpaint": ("source", "mask")}.get(task, ())
+    controls = tuple(
+        ControlUse(kind="none", image=str(pictures[f"control {place}"]), net=str(nets[place]), weight=weight, end=0.8)
+        for place, weight in enumerate(weights)
+    )
+    paths = {name: str(pictures[name]) for name in given}
+    return structs.replace(PLAIN, model=str(model), controls=controls, **paths)
+
+
+def _theirs(settings: GenerateSettings, nets: list[Path]) -> Image.Image:
+    """By diffusers' Auto pipelines, with the scheduler that the settings name."""
+    family = "StableDiffusionXL" if (Path(settings.model) / "text_encoder_2").exists() else "StableDiffusion"
+    task = {"text-to-image": "", "image-to-image": "Img2Img", "inpaint": "Inpaint"}[settings.task]
+    count = len(settings.controls)
+    kind = getattr(diffusers, f"{family}{'ControlNet' if count else ''}{task}Pipeline")
+    own: dict[str, Any] = {}
+    if count:
+        loaded = [
+            ControlNetModel.from_pretrained(net, local_files_only=True, torch_dtype=torch.float32)
+            for net in nets[:count]
+        ]
+        own["controlnet"] = loaded[0] if count == 1 else loaded
+    pipeline = kind.from_pretrained(settings.model, local_files_only=True, torch_dtype=torch.float32, **own)
+    pipeline.set_progress_bar_config(disable=True)
+    pipeline.scheduler = diffusers.DPMSolverMultistepScheduler.from_config(
+        pipeline.scheduler.config, algorithm_type="dpmsolver++", solver_order=2, timestep_spacing="trailing"
+    )
+    arguments: dict[str, Any] = {}
+    if settings.task != "image-to-image":
+        arguments |= {"width": settings.width, "height": settings.height}
+    if settings.source:
+        arguments |= {"image": Image.open(settings.source), "strength": settings.strength}
+    if settings.mask:
+        arguments["mask_image"] = Image.open(settings.mask)
+    if count:
+        images = [Image.open(each.image) for each in settings.controls]
+        arguments["control_image" if settings.source else "image"] = images if count > 1 else images[0]
+        weights = [each.weight for each in settings.controls]
+        arguments |= {
+            "controlnet_conditioning_scale": weights if count > 1 else weights[0],
+            "control_guidance_end": 0.8,
+        }
+    return pipeline(
+        prompt=settings.prompt,
+        negative_prompt=settings.negative_prompt,
+        num_inference_steps=settings.steps,
+        guidance_scale=settings.guidance_scale,
+        generator=torch.Generator("cpu").manual_seed(settings.seed or 0),
+        **arguments,
+    ).images[0]
+
+
+def _difference(one: Image.Image, other: Image.Image) -> int:
+    return int(np.abs(np.asarray(one, np.int16) - np.asarray(other, np.int16)).max())
+
+
+@pytest.mark.parametrize("backend", LEVELS)
+@pytest.mark.parametrize("controls", CONTROLS)
+@pytest.mark.parametrize("task", TASKS)
+def test_a_task_is_diffusers_own(
+    task: str,
+    controls: str,
+    backend: str,
+    model: Path,
+    nets: list[Path],
+    pictures: dict[str, Path],
+    kept: dict[tuple[str, Path], Pipelines],
+) -> None:
+    settings = _asked(task, pictures, model, nets, CONTROLS[controls])
+    ours = drawn(settings, backend, "fp32", kept.setdefault((backend, model), Pipelines()))
+    theirs = _theirs(settings, nets)
+    if task == "inpaint":  # theirs is the drawn part; ours is put into the source
+        source, mask = Image.open(pictures["source"]), Image.open(pictures["mask"])
+        theirs = part(source, mask, SIZE, padding=None, feather=settings.mask_feather).back(theirs)
+        outside = np.asarray(mask) == 0
+        assert np.array_equal(np.asarray(ours)[outside], np.asarray(source)[outside])
+    assert _difference(ours, theirs) <= LEVELS[backend]
+
+
+def test_a_control_changes_the_picture(model: Path, nets: list[Path], pictures: dict[str, Path]) -> None:
+    pipelines = Pipelines()
+    plain, steered = (
+        drawn(_asked("text-to-image", pictures, model, nets, weights), pipelines=pipelines) for weights in ((), (0.8,))
+    )
+    assert _difference(plain, steered) > 8
+
+
+@pytest.mark.parametrize("backend", LEVELS)
+def test_an_embedding_is_diffusers_own(
+    model: Path, backend: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Two vectors, in both prompts, one of them beside other words."""
+    monkeypatch.setattr("engine.paths.adapters", lambda kind: (tmp_path / kind, tmp_path / "none"))
+    (tmp_path / "embeddings").mkdir()
+    noise = torch.Generator().manual_seed(9)
+    two = (model / "text_encoder_2").exists()
+    widths = {"clip_l": 768, "clip_g": 1280} if two else {"emb_params": 768}
+    file = tmp_path / "embeddings" / "Easel-Word.safetensors"
+    save_file({name: torch.randn(2, width, generator=noise) for name, width in widths.items()}, file)
+    settings = structs.replace(PLAIN, model=str(model), prompt="a easel-word house", negative_prompt="easel-word")
+    ours = drawn(settings, backend)
+    kind = diffusers.StableDiffusionXLPipeline if two else diffusers.StableDiffusionPipeline
+    pipeline: Any = kind.from_pretrained(model, local_files_only=True, torch_dtype=torch.float32)
+    if two:  # whose end token transformers takes for the highest id, which the new words' now are
+        pipeline.text_encoder_2.text_model.eos_token_id = 513
+    for name, place in zip(widths, ("text_encoder", "text_encoder_2"), strict=False):
+        vectors = load_file(file)[name]
+        tokenizer = getattr(pipeline, place.replace("text_encoder", "tokenizer"))
+        pipeline.load_textual_inversion(
+            {"easel-word": vectors}, "easel-word", text_encoder=getattr(pipeline, place), tokenizer=tokenizer
+        )
+    pipeline.set_progress_bar_config(disable=True)
+    pipeline.scheduler = diffusers.DPMSolverMultistepScheduler.from_config(
+        pipeline.scheduler.config, algorithm_type="dpmsolver++", solver_order=2, timestep_spacing="trailing"
+    )
+    theirs = pipeline(
+        prompt=settings.prompt,
+        negative_prompt=settings.negative_prompt,
+        num_inference_steps=settings.steps,
+        guidance_scale=settings.guidance_scale,
+        width=96,
+        height=64,
+        generator=torch.Generator("cpu").manual_seed(7),
+    ).images[0]
+    assert _difference(ours, theirs) <= LEVELS[backend]
