@@ -56,12 +56,11 @@ class _Encoder(NamedTuple):
     ids: Mapping[str, list[int]]
 
 
-def conditioned(pipeline: Any, settings: GenerateSettings, embeddings: Mapping[str, str]) -> Conditioning:
-    """The settings' prompts as the pipeline's denoiser reads them; `embeddings` are files by name.
+def conditioned(pipeline: Any, settings: GenerateSettings, embeddings: Mapping[str, str], steps: int) -> Conditioning:
+    """The settings' prompts as the pipeline's denoiser reads them in so many steps; `embeddings` are files by name.
 
     Raises BadInput for a prompt that is wrong, and for an embedding in it that is damaged or of other widths.
     """
-    steps = _steps(settings)
     negative, positive = (schedule(parse(text), steps) for text in (settings.negative_prompt, settings.prompt))
     spoken = " ".join(each.text or "" for span in (*negative, *positive) for each in span.fragments)
     starts = sorted({span.first for span in (*negative, *positive)})
@@ -73,11 +72,6 @@ def conditioned(pipeline: Any, settings: GenerateSettings, embeddings: Mapping[s
         ]
     changes = {first - 1: pair for first, pair in zip(starts, pairs, strict=True) if first > 1}
     return Conditioning(pairs[0], changes, steps)
-
-
-def _steps(settings: GenerateSettings) -> int:
-    """Those that are run: from a source, the last ones only."""
-    return max(1, int(settings.steps * settings.strength)) if settings.source else settings.steps
 
 
 def _of_step(spans: Sequence[Any], step: int) -> tuple[Fragment, ...]:

@@ -25,6 +25,7 @@ def expand(settings: GenerateSettings, card: ModelCard, source: Size | None = No
     usual = _shaped(source, settings, card) if source else (card.native_size, card.native_size)
     width = _fitting("width", settings.width or usual[0], card)
     height = _fitting("height", settings.height or usual[1], card)
+    _check_enlarged(settings, width, height)
     return [
         msgspec.structs.replace(
             settings,
@@ -60,6 +61,16 @@ def _fitting(side: str, pixels: int, card: ModelCard) -> int:
             where=side,
         )
     return pixels
+
+
+def _check_enlarged(settings: GenerateSettings, width: int, height: int) -> None:
+    largest = int(max(width, height) * settings.hires_scale)
+    if largest > LARGEST:
+        raise BadInput(
+            f"{settings.hires_scale:g} times {width} x {height} is more than {LARGEST} pixels a side.",
+            "Enlarge less, or begin smaller.",
+            where="hires_scale",
+        )
 
 
 def _check_steps(settings: GenerateSettings) -> None:

@@ -1,10 +1,14 @@
 """What a picture will need in memory, and the step down when it will not fit."""
 
+import math
+from pathlib import Path
 from typing import NamedTuple
 
 import psutil
 
 from engine.errors import OutOfMemory
+from engine.formats.safetensors import read_header
+from engine.library.recognise import weights as weights_file
 from engine.messages import Device, ModelCard
 from engine.settings import GenerateSettings
 
@@ -25,14 +29,15 @@ class Plan(NamedTuple):
     notes: tuple[str, ...]
 
 
-def plan(card: ModelCard, device: Device, settings: GenerateSettings, loaded: bool) -> Plan:
+def plan(device: Device, settings: GenerateSettings, card: ModelCard | None, nets: list[Path]) -> Plan:
     """The first plan that fits into what is free now. Raises OutOfMemory with the figures where none does.
 
-    `loaded` says that the weights are in memory already and no longer count.
+    `card` and `nets` are the model and the folders of the ControlNets that are still to be loaded.
     """
     free = free_bytes(device)
-    weights = 0 if loaded else card.parameters * _BYTES[device.precisions[0]] + _WORKSPACE
-    pixels = (settings.width or card.native_size) * (settings.height or card.native_size)
+    numbers = (card.parameters if card else 0) + sum(map(_parameters, nets))
+    weights = numbers * _BYTES[device.precisions[0]] + (_WORKSPACE if card else 0)
+    pixels = (settings.width or 0) * (settings.height or 0)
     whole = weights + pixels * _DECODER_BYTES_A_PIXEL
     if whole <= free:
         return Plan(False, whole, ())
@@ -43,6 +48,10 @@ def plan(card: ModelCard, device: Device, settings: GenerateSettings, loaded: bo
         f"This picture needs about {_gb(tiled)} of memory and {_gb(free)} is free.",
         "Use a smaller size or a smaller model, or close other programs.",
     )
+
+
+def _parameters(folder: Path) -> int:
+    return sum(math.prod(tensor.shape) for tensor in read_header(weights_file(folder)).tensors.values())
 
 
 def free_bytes(device: Device) -> int:

@@ -77,6 +77,10 @@ class Pipelines:
             self._nets.popitem(last=False)
         return [self._nets[_stamp(weights(Path(folder)))] for folder in folders]
 
+    def has_net(self, folder: str) -> bool:
+        """Whether the ControlNet in that folder is on the device already."""
+        return _stamp(weights(Path(folder))) in self._nets
+
     def pipeline(self, task: Task, scheduler_name: str, nets: list[Any]) -> Any:
         """diffusers' own pipeline for the task, with a fresh scheduler: schedulers carry state between pictures."""
         card, _ = self._loaded()

@@ -100,6 +100,23 @@ class GenerateSettings(Struct, frozen=True, kw_only=True, tag="settings"):
         Setting("Seed", "The same seed gives the same picture again.", 0, MAX_SEED, absent="Random"),
     ] = None
     count: Annotated[int, Setting("Pictures", "How many pictures, each with the next seed.", 1, 100)] = 1
+    hires_scale: Annotated[
+        float,
+        Setting(
+            "Enlarge",
+            "Draw small first, then again this many times larger: large pictures keep their composition.",
+            1,
+            4,
+            0.25,
+            where="advanced",
+        ),
+    ] = 1.0
+    hires_strength: Annotated[
+        float,
+        Setting(
+            "Second strength", "How much the second drawing may change of the first.", 0, 1, 0.05, where="advanced"
+        ),
+    ] = 0.5
     clip_skip: Annotated[
         int,
         Setting(

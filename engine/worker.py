@@ -138,7 +138,7 @@ class Worker:
         began = time.monotonic()
         with _memory_said():
             seen = self._pipelines.preview_decoder
-            image = draw(ready, _Steps(self, order, lambda latents: decoded(ready.pipeline, seen, latents)))
+            image = draw(ready, _Steps(self, order, lambda latents: decoded(ready.passes[0].pipeline, seen, latents)))
         seconds = time.monotonic() - began
         precision = device.precisions[0]
         settings = msgspec.structs.replace(order.settings, backend=device.backend, precision=precision)

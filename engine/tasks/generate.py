@@ -81,7 +81,7 @@ def _changed(words: Pair, *, guided: bool) -> dict[str, torch.Tensor]:
 def _from_pictures(settings: GenerateSettings, given: Given) -> dict[str, Any]:
     """The arguments for size, source, mask and control images; an image to image pipeline takes its source's size."""
     arguments: dict[str, Any] = {}
-    if settings.task != "image-to-image":
+    if given.source is None or given.mask is not None:
         arguments |= {"width": settings.width, "height": settings.height}
     if given.source is not None:
         arguments |= {"image": given.source, "strength": settings.strength}

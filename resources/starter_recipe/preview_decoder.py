@@ -41,7 +41,7 @@ def train(path: Path, encoded: list[Encoded], *, minutes: float, seed: int = 0) 
         pixels = torch.from_numpy(pictures[rows]).permute(0, 3, 1, 2).float() / 127.5 - 1
         with torch.autocast("cpu", torch.bfloat16):
             decoded = model.decode(latents).sample.float()
-            encoded = model.encode(pixels).latents.float()
-        loss = l1_loss(decoded, pixels) + mse_loss(decoded, pixels) + 0.1 * mse_loss(encoded, latents)
+            guessed = model.encode(pixels).latents.float()
+        loss = l1_loss(decoded, pixels) + mse_loss(decoded, pixels) + 0.1 * mse_loss(guessed, latents)
         training.descend(loss, optimizer, RATE * falling(done, training.step, WARM))
     return model.eval()

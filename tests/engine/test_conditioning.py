@@ -26,10 +26,15 @@ def xl(tmp_path_factory: pytest.TempPathFactory) -> Any:
 
 
 def read(
-    pipeline: Any, prompt: str, negative: str = "", embeddings: dict[str, str] | None = None, **more: Any
+    pipeline: Any,
+    prompt: str,
+    negative: str = "",
+    embeddings: dict[str, str] | None = None,
+    steps: int = 0,
+    **more: Any,
 ) -> Conditioning:
     settings = GenerateSettings(prompt=prompt, negative_prompt=negative, **more)
-    return conditioned(pipeline, settings, embeddings or {})
+    return conditioned(pipeline, settings, embeddings or {}, steps or settings.steps)
 
 
 def embeds(pipeline: Any, prompt: str, **more: Any) -> torch.Tensor:
@@ -127,10 +132,6 @@ def test_a_prompt_that_changes(pipeline: Any) -> None:
     assert torch.equal(made.changes[5].positive.tokens, embeds(pipeline, "b"))
     assert torch.equal(made.changes[5].negative.tokens, embeds(pipeline, ""))
     assert torch.equal(made.changes[8].negative.tokens, embeds(pipeline, "c"))
-
-
-def test_from_a_source_the_last_steps_are_the_steps(pipeline: Any) -> None:
-    assert sorted(read(pipeline, "[a:b:0.5]", steps=20, strength=0.5, source="x.png").changes) == [5]
 
 
 # ---------------------------------------------------------------- embeddings

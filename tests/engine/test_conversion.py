@@ -25,7 +25,12 @@ def test_a_model_is_converted_once(fresh: Path) -> None:
     components = components_of(index.find(str(fresh)))
     told: list[float] = []
     folder = converted.ensure(components, "fp32", lambda what, done: told.append(done))
-    assert sorted(path.name for path in folder.glob("*.xml")) == ["text_encoder.xml", "unet.xml", "vae.xml"]
+    assert sorted(path.name for path in folder.glob("*.xml")) == [
+        "text_encoder.xml",
+        "unet.xml",
+        "vae_decoder.xml",
+        "vae_encoder.xml",
+    ]
     assert told == sorted(told)
     assert told[-1] == 1.0
     told.clear()

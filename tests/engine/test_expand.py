@@ -50,3 +50,10 @@ def test_a_picture_from_a_source_has_its_shape(
 ) -> None:
     part = expand(GenerateSettings(source="x.png", **given), CARD, source)[0]
     assert (part.width, part.height) == expected
+
+
+def test_what_would_become_too_large_is_refused() -> None:
+    expand(GenerateSettings(hires_scale=4, width=512, height=512), CARD)
+    with pytest.raises(BadInput, match="4 times 576 x 512 is more than 2048") as refused:
+        expand(GenerateSettings(hires_scale=4, width=576), CARD)
+    assert refused.value.where == "hires_scale"

@@ -191,3 +191,38 @@ def test_an_embedding_is_diffusers_own(
         generator=torch.Generator("cpu").manual_seed(7),
     ).images[0]
     assert _difference(ours, theirs) <= LEVELS[backend]
+
+
+@pytest.mark.parametrize("backend", LEVELS)
+def test_drawing_again_larger_is_two_pipelines_in_a_row(model: Path, backend: str) -> None:
+    settings = structs.replace(PLAIN, model=str(model), hires_scale=1.5, hires_strength=0.6)
+    small = _theirs(structs.replace(settings, hires_scale=1.0), [])
+    ours = drawn(settings, backend)
+    assert ours.size == (144, 96)
+    kind = (
+        diffusers.StableDiffusionXLImg2ImgPipeline if "xl" in model.name else diffusers.StableDiffusionImg2ImgPipeline
+    )
+    pipeline: Any = kind.from_pretrained(model, local_files_only=True, torch_dtype=torch.float32)
+    pipeline.set_progress_bar_config(disable=True)
+    pipeline.scheduler = diffusers.DPMSolverMultistepScheduler.from_config(
+        pipeline.scheduler.config, algorithm_type="dpmsolver++", solver_order=2, timestep_spacing="trailing"
+    )
+    theirs = pipeline(
+        prompt=settings.prompt,
+        negative_prompt=settings.negative_prompt,
+        image=small.resize((144, 96), Image.Resampling.LANCZOS),
+        strength=0.6,
+        num_inference_steps=settings.steps,
+        guidance_scale=settings.guidance_scale,
+        generator=torch.Generator("cpu").manual_seed(7),
+    ).images[0]
+    assert _difference(ours, theirs) <= 3 * LEVELS[backend]
+
+
+def test_nothing_may_change_and_all_may_change(model: Path, pictures: dict[str, Path]) -> None:
+    source = Image.open(pictures["source"]).convert("RGB")
+    asked = structs.replace(PLAIN, model=str(model), source=str(pictures["source"]))
+    pipelines = Pipelines()
+    kept, changed = (drawn(structs.replace(asked, strength=strength), pipelines=pipelines) for strength in (0.0, 1.0))
+    assert kept.tobytes() == source.tobytes()
+    assert _difference(changed, source) > 8
