@@ -105,7 +105,7 @@ class Number(QDoubleSpinBox):
     def __init__(self, field: Field) -> None:
         super().__init__()
         self._low, self._optional, self._type = field.setting.low, field.optional, field.type
-        self.setDecimals(0 if field.type is int else 2 if field.setting.step < 0.1 else 1)
+        self.setDecimals(0 if field.type is int else len(f"{field.setting.step:.3g}".partition(".")[2]))
         low = field.setting.low - field.setting.step if field.optional else field.setting.low
         self.setRange(low, field.setting.high)
         self.setSingleStep(field.setting.step)

@@ -8,8 +8,8 @@ import numpy as np
 import openvino
 from openvino import opset13 as ops
 
+from engine.backends.openvino.compiled import folder_for
 from engine.backends.openvino.merging import replace_weights
-from engine.paths import cache
 
 KEPT = 4
 """Compiled sizes of one graph held in memory; the least recently used goes first."""
@@ -50,7 +50,8 @@ class Graph:
         core = openvino.Core()
         hint = self._hint if "BF16" in core.get_property("CPU", "OPTIMIZATION_CAPABILITIES") else "f32"
         model = core.read_model(self._path)
-        replace_weights(model, self._changed())
+        changed = self._changed()
+        replace_weights(model, changed)
         _leave_out(model, sizes)
         model.reshape({name: openvino.PartialShape(size) for name, size in sizes.items()})
         return core.compile_model(
@@ -59,9 +60,7 @@ class Graph:
             {
                 "PERFORMANCE_HINT": "LATENCY",
                 "INFERENCE_PRECISION_HINT": hint,
-                # A folder a precision: 2026.4.1 leaves the hint out of the cache's key, and a blob
-                # compiled for f32 gives NaN when bf16 finds it (seen).
-                "CACHE_DIR": str(cache("compiled") / hint),
+                "CACHE_DIR": str(folder_for(self._path, hint, sizes, changed)),
             },
         )
 
