@@ -26,17 +26,16 @@ def expand(settings: GenerateSettings, card: ModelCard, source: Size | None = No
     width = _fitting("width", settings.width or usual[0], card)
     height = _fitting("height", settings.height or usual[1], card)
     _check_enlarged(settings, width, height)
-    return [
-        msgspec.structs.replace(
-            settings,
-            model=card.name,
-            seed=(seed + place) % (MAX_SEED + 1),
-            width=width,
-            height=height,
-            count=1,
-        )
-        for place in range(settings.count)
-    ]
+    decided = msgspec.structs.replace(settings, model=card.name, seed=seed, width=width, height=height, count=1)
+    return [_numbered(decided, place) for place in range(settings.count)]
+
+
+def _numbered(settings: GenerateSettings, place: int) -> GenerateSettings:
+    """The picture of that place: with the next seed, or where variations are asked for, the next variation's."""
+    if not settings.variation_strength:
+        return msgspec.structs.replace(settings, seed=((settings.seed or 0) + place) % (MAX_SEED + 1))
+    first = secrets.randbelow(2**32) if settings.variation_seed is None else settings.variation_seed
+    return msgspec.structs.replace(settings, variation_seed=(first + place) % (MAX_SEED + 1))
 
 
 def _shaped(source: Size, settings: GenerateSettings, card: ModelCard) -> Size:

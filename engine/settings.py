@@ -100,6 +100,23 @@ class GenerateSettings(Struct, frozen=True, kw_only=True, tag="settings"):
         Setting("Seed", "The same seed gives the same picture again.", 0, MAX_SEED, absent="Random"),
     ] = None
     count: Annotated[int, Setting("Pictures", "How many pictures, each with the next seed.", 1, 100)] = 1
+    variation_seed: Annotated[
+        int | None,
+        Setting(
+            "Variation seed",
+            "Another noise that is mixed in, for pictures that are alike.",
+            0,
+            MAX_SEED,
+            absent="Random",
+            where="advanced",
+        ),
+    ] = None
+    variation_strength: Annotated[
+        float,
+        Setting(
+            "Variation strength", "How much of the other noise is mixed in; 0 for none.", 0, 1, 0.05, where="advanced"
+        ),
+    ] = 0.0
     hires_scale: Annotated[
         float,
         Setting(

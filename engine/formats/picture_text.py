@@ -55,6 +55,11 @@ def a1111_text(made: Made, model_hash: str = "") -> str:
     }
     if settings.source:
         pairs["Denoising strength"] = f"{settings.strength:g}"
+    if settings.hires_scale > 1:
+        pairs |= {"Denoising strength": f"{settings.hires_strength:g}", "Hires upscale": f"{settings.hires_scale:g}"}
+    if settings.variation_strength:
+        strength = f"{settings.variation_strength:g}"
+        pairs |= {"Variation seed": settings.variation_seed, "Variation seed strength": strength}
     if settings.clip_skip > 1:
         pairs["Clip skip"] = settings.clip_skip
     lines = [settings.prompt]

@@ -35,6 +35,7 @@ def generate(
     Raises EaselError where the model gives no numbers, rather than a black picture.
     """
     foreseen = Foresight(pipeline.scheduler)
+    noise = torch.Generator("cpu").manual_seed(settings.seed or 0)
     guided = settings.guidance_scale > 1
 
     def after_step(running: Any, step: int, _timestep: Any, _: dict[str, Any]) -> dict[str, Any]:
@@ -46,10 +47,11 @@ def generate(
         **_from_words(words.first, guided=guided),
         num_inference_steps=settings.steps,
         guidance_scale=settings.guidance_scale,
-        generator=torch.Generator("cpu").manual_seed(settings.seed or 0),
+        generator=noise,
         callback_on_step_end=after_step,
         output_type="np",
         **_from_pictures(settings, given or Given()),
+        **_varied(pipeline, settings, noise, given or Given()),
     ).images[0]
     if not np.isfinite(pixels).all():
         raise EaselError(
@@ -76,6 +78,23 @@ def _changed(words: Pair, *, guided: bool) -> dict[str, torch.Tensor]:
     pooled = [each.pooled for each in spoken if each.pooled is not None]
     changed = {"prompt_embeds": torch.cat([each.tokens for each in spoken])}
     return changed | ({"add_text_embeds": torch.cat(pooled)} if pooled else {})
+
+
+def _varied(pipeline: Any, settings: GenerateSettings, noise: torch.Generator, given: Given) -> dict[str, torch.Tensor]:
+    """The noise to begin with, where some of another seed's is mixed in; else the pipeline makes its own.
+
+    Between the two on a great circle, so that the mixture is as strong as each (A1111's variation seed).
+    """
+    if not settings.variation_strength or given.source is not None:
+        return {}
+    scale = pipeline.vae_scale_factor
+    shape = (1, pipeline.unet.config.in_channels, (settings.height or 0) // scale, (settings.width or 0) // scale)
+    other = torch.Generator("cpu").manual_seed(settings.variation_seed or 0)
+    one, two = (torch.randn(shape, generator=each) for each in (noise, other))
+    cosine = (one * two).sum() / (one.norm() * two.norm())
+    angle, share = torch.arccos(cosine.clamp(-1, 1)), settings.variation_strength
+    mixed = (torch.sin((1 - share) * angle) * one + torch.sin(share * angle) * two) / torch.sin(angle)
+    return {"latents": mixed.to(pipeline.unet.device, pipeline.unet.dtype)}
 
 
 def _from_pictures(settings: GenerateSettings, given: Given) -> dict[str, Any]:

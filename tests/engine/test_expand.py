@@ -57,3 +57,11 @@ def test_what_would_become_too_large_is_refused() -> None:
     with pytest.raises(BadInput, match="4 times 576 x 512 is more than 2048") as refused:
         expand(GenerateSettings(hires_scale=4, width=576), CARD)
     assert refused.value.where == "hires_scale"
+
+
+def test_variations_keep_the_seed_and_have_the_next_of_their_own() -> None:
+    parts = expand(GenerateSettings(seed=5, variation_strength=0.2, variation_seed=MAX_SEED, count=2), CARD)
+    assert [(part.seed, part.variation_seed) for part in parts] == [(5, MAX_SEED), (5, 0)]
+    some = expand(GenerateSettings(seed=5, variation_strength=0.2, count=2), CARD)
+    assert some[0].variation_seed is not None
+    assert some[1].variation_seed != some[0].variation_seed

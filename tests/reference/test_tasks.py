@@ -226,3 +226,18 @@ def test_nothing_may_change_and_all_may_change(model: Path, pictures: dict[str, 
     kept, changed = (drawn(structs.replace(asked, strength=strength), pipelines=pipelines) for strength in (0.0, 1.0))
     assert kept.tobytes() == source.tobytes()
     assert _difference(changed, source) > 8
+
+
+@pytest.mark.parametrize("backend", LEVELS)
+def test_a_variation_lies_between_two_seeds(tiny_model: Path, backend: str) -> None:
+    pipelines = Pipelines()
+    asked = structs.replace(PLAIN, model=str(tiny_model), scheduler="DDIM")
+    one, two = (drawn(structs.replace(asked, seed=seed), backend, "fp32", pipelines) for seed in (7, 8))
+    between = [
+        drawn(structs.replace(asked, variation_seed=8, variation_strength=share), backend, "fp32", pipelines)
+        for share in (0.0, 0.1, 0.3, 1.0)
+    ]
+    assert between[0].tobytes() == one.tobytes()
+    assert _difference(between[3], two) <= 1
+    apart = [np.abs(np.asarray(each, np.float32) - np.asarray(one, np.float32)).mean() for each in between]
+    assert apart[0] == 0 < apart[1] < apart[2] < apart[3]
