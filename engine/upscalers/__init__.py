@@ -1,1 +1,0 @@
-"""The networks that enlarge pictures, one family a module."""
