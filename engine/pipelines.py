@@ -8,6 +8,7 @@ from engine.adapters.lora import combined, deltas, read_lora
 from engine.backends.backend import Backend, Report
 from engine.backends.choice import BACKENDS
 from engine.components import Component, Delta, diffusers_class, scheduler, tokenizer
+from engine.errors import BadInput
 from engine.families import FAMILIES
 from engine.library.recognise import weights
 from engine.messages import ChosenLora, Device, ModelCard
@@ -27,7 +28,7 @@ class Pipelines:
         self._device: Device | None = None
         self._parts: dict[str, Any] = {}
         self._tiny: Any = None
-        self._loras: tuple[ChosenLora, ...] = ()
+        self._loras: list[tuple[ChosenLora, object]] | None = []
         self._changed: set[str] = set()
         self._nets: OrderedDict[object, Any] = OrderedDict()
         self.notes: tuple[str, ...] = ()
@@ -50,16 +51,18 @@ class Pipelines:
 
         Raises BadInput for a LoRA that is damaged or made for another family.
         """
-        if loras == self._loras:
+        asked = [(each, _stamp_of_lora(Path(each.path))) for each in loras]
+        if asked == self._loras:
             return ()
         card, backend = self._loaded()
         components = {each.part: each for each in components_of(card)}
         changes, notes = _changes(loras, {part: self._parts[part] for part in components})
         now = {each.part for each in changes}
+        self._loras = None  # whatever stops the loop leaves a mixture behind
         for part in self._changed | now:
             self._changed.add(part)
             backend.merge(self._parts[part], components[part], [each for each in changes if each.part == part])
-        self._changed, self._loras = now, loras
+        self._changed, self._loras = now, asked
         return notes
 
     def nets(self, folders: tuple[str, ...], report: Report) -> list[Any]:
@@ -109,7 +112,7 @@ class Pipelines:
     def let_go(self) -> None:
         """Give the memory back."""
         self._key = self._card = self._device = self._tiny = None
-        self._parts, self._loras, self._changed, self.notes = {}, (), set(), ()
+        self._parts, self._loras, self._changed, self.notes = {}, [], set(), ()
         self._nets.clear()
 
     def _loaded(self) -> tuple[ModelCard, Backend]:
@@ -169,6 +172,15 @@ def _stamps_of_preview(card: ModelCard) -> object:
         return [_stamp(path) for path in sorted((Path(card.path) / FOLDER).iterdir())]
     except OSError:  # most models have none, and one that cannot be read must not stop a drawing
         return None
+
+
+def _stamp_of_lora(path: Path) -> object:
+    try:
+        return _stamp(path)
+    except OSError as error:
+        raise BadInput(
+            f"The LoRA “{path.name}” is not there any more.", "Put it back, or draw without it.", "loras"
+        ) from error
 
 
 def _stamp(path: Path) -> tuple[str, int, int]:

@@ -7,10 +7,12 @@ import pytest
 import torch
 from msgspec import structs
 from PIL import Image
-from safetensors.torch import save_file
+from safetensors.torch import load_file, save_file
 
-from engine.components import Component, load
+from engine.backends import on_torch
+from engine.components import Component, Delta, load
 from engine.errors import BadInput
+from engine.messages import ChosenLora
 from engine.pipelines import Pipelines
 from engine.settings import GenerateSettings, LoraUse
 from tests.drawing import drawn, prepared
@@ -111,3 +113,38 @@ def test_one_of_another_family_is_refused(tmp_path: Path) -> None:
 def test_one_that_is_gone_since_says_so(tmp_path: Path) -> None:
     with pytest.raises(BadInput, match="There is no LoRA named"):
         prepared(structs.replace(PLAIN, loras=(LoraUse(name=str(tmp_path / "gone.safetensors")),)))
+
+
+def test_one_that_changed_on_the_disk_is_read_again(lora: Path, tmp_path: Path) -> None:
+    pipelines, path = Pipelines(), tmp_path / "mine.safetensors"
+    asked = structs.replace(PLAIN, loras=(LoraUse(name=str(path)),))
+    path.write_bytes(lora.read_bytes())
+    before = drawn(asked, pipelines=pipelines)
+    save_file({name: tensor * 2 for name, tensor in load_file(lora).items()}, path)
+    assert _difference(before, drawn(asked, pipelines=pipelines)) > 4
+
+
+def test_a_change_that_was_stopped_is_made_whole(tiny_model: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    pipelines = Pipelines()
+    plain = drawn(PLAIN, pipelines=pipelines)
+    merge = on_torch.merge
+
+    def stopped(module: object, component: Component, deltas: list[Delta]) -> None:
+        if component.part == "text_encoder":
+            raise MemoryError
+        merge(module, component, deltas)
+
+    monkeypatch.setattr("engine.backends.cpu.merge", stopped)
+    with pytest.raises(MemoryError):
+        drawn(_with(1.0), pipelines=pipelines)
+    monkeypatch.undo()
+    assert drawn(PLAIN, pipelines=pipelines).tobytes() == plain.tobytes()
+    assert drawn(_with(1.0), pipelines=pipelines).tobytes() == drawn(_with(1.0)).tobytes()
+
+
+def test_one_that_vanished_meanwhile_is_named(lora: Path, tmp_path: Path) -> None:
+    gone = ChosenLora(path=str(tmp_path / "gone 没了.safetensors"), weight=1.0, text_encoder_weight=1.0)
+    pipelines = Pipelines()
+    drawn(PLAIN, pipelines=pipelines)
+    with pytest.raises(BadInput, match="“gone 没了.safetensors” is not there any more"):
+        pipelines.change((gone,))
