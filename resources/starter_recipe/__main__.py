@@ -41,14 +41,14 @@ UNNAMED = 0.04
 """The share of drawings in the colour that no caption names, so that the embedding has something to name."""
 MINUTES = {
     "autoencoder": 22.0,
-    "denoiser": 38.0,
-    "decoder": 10.0,
+    "denoiser": 95.0,
+    "decoder": 20.0,
     "preview-decoder": 2.0,
-    "controlnet": 10.0,
-    "style": 7.0,
-    "embedding": 2.5,
-    "few-steps": 8.0,
-    "classifier": 3.0,
+    "controlnet": 24.0,
+    "style": 6.0,
+    "embedding": 3.0,
+    "few-steps": 7.0,
+    "classifier": 5.0,
 }
 """The stages that train for so many minutes, on two cores with AMX."""
 
