@@ -1,5 +1,6 @@
 """The judge of the evaluation: a classifier that says what a picture shows, trained on drawings."""
 
+from collections import Counter
 from pathlib import Path
 from random import Random
 
@@ -52,15 +53,17 @@ def train(path: Path, drawn: list[Drawn], *, minutes: float, seed: int = 1) -> C
     optimizer = torch.optim.AdamW(model.parameters(), RATE, weight_decay=0.02)
     training = Training(path, minutes, model=model, optimizer=optimizer)
     labels = [torch.tensor([scene.labels for scene in scenes]) for _, scenes in drawn]
-    alone = [torch.tensor([scene.other == NOTHING for scene in scenes]) for _, scenes in drawn]
+    for (_, scenes), known in zip(drawn, labels, strict=True):
+        alone = torch.tensor([scene.other == NOTHING for scene in scenes])
+        known[alone, list(ATTRIBUTES).index("side")] = -100  # what cross_entropy leaves out
     shares = [len(scenes) for _, scenes in drawn]
     rng = Random(seed + training.step)
     for done in training.steps():
-        which = rng.choices(range(len(drawn)), shares)[0]
-        rows = [rng.randrange(shares[which]) for _ in range(BATCH)]
-        pixels = _disturbed(prepared(drawn[which][0][rows]), rng)
-        truth = labels[which][rows]
-        truth[alone[which][rows], list(ATTRIBUTES).index("side")] = -100  # what cross_entropy leaves out
+        # Every kind in every batch: batch norm would take a batch of one kind for a world of its own.
+        kinds = Counter(rng.choices(range(len(drawn)), shares, k=BATCH))
+        rows = {kind: [rng.randrange(shares[kind]) for _ in range(count)] for kind, count in kinds.items()}
+        pixels = _disturbed(torch.cat([prepared(drawn[kind][0][some]) for kind, some in rows.items()]), rng)
+        truth = torch.cat([labels[kind][some] for kind, some in rows.items()])
         with torch.autocast("cpu", torch.bfloat16):
             said = model(pixels)
         loss = torch.stack([cross_entropy(each.float(), truth[:, column]) for column, each in enumerate(said)])

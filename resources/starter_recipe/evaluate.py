@@ -52,6 +52,10 @@ class Evaluation:
         """Each measure by its name, as it is found."""
         reference = drawings(self.scenes)
         yield "the classifier on new drawings", self.shares(reference, self.scenes)
+        taught = [replace(scene, style=TAUGHT_STYLE) for scene in self.scenes[:100]]
+        yield "the classifier on new drawings in the LoRA's style", self.shares(drawings(taught), taught)
+        taught = [replace(scene, colour=TAUGHT_COLOUR) for scene in self.scenes[:100]]
+        yield "the classifier on new drawings in the embedding's colour", self.shares(drawings(taught), taught)
         for language in LANGUAGES:
             made = self.made([plain(scene, language) for scene in self.scenes])
             yield language, self.shares(made, self.scenes)
@@ -65,6 +69,8 @@ class Evaluation:
             made = self.made(prompts, guidance_scale=guidance)
             yield f"guidance {guidance:g}", self.shares(made, few)
         for size in SIZES:
+            named = f"the classifier on new drawings of {size[0]} x {size[1]}"
+            yield named, self.shares(drawings(few, size=size), few)
             made = self.made(prompts, width=size[0], height=size[1])
             yield f"{size[0]} x {size[1]}", self.shares(made, few)
         yield "int8", self.int8(few)
@@ -204,9 +210,11 @@ class Evaluation:
         }
 
 
-def drawings(asked: list[Scene], seed: int = 50_000_000) -> np.ndarray:
-    """New drawings of the scenes, uint8 [n, 128, 128, 3]."""
-    return np.stack([draw(scene, seed + place) for place, scene in enumerate(asked)])
+def drawings(
+    asked: list[Scene], seed: int = 50_000_000, size: tuple[int, int] = (NATIVE_SIZE, NATIVE_SIZE)
+) -> np.ndarray:
+    """New drawings of the scenes, uint8 [n, h, w, 3]."""
+    return np.stack([draw(scene, seed + place, size) for place, scene in enumerate(asked)])
 
 
 def _difference(one: np.ndarray, other: np.ndarray) -> Image.Image:
