@@ -7,6 +7,7 @@ from PIL import Image, ImageDraw
 from engine.errors import BadInput
 from engine.tasks.preprocessors import PREPROCESSORS, control_image
 
+READY = [kind for kind, each in PREPROCESSORS.items() if each.make]
 LINES = ("canny", "lines", "soft edge", "line art", "scribble")
 
 
@@ -16,8 +17,8 @@ def _square() -> Image.Image:
     return image
 
 
-@pytest.mark.parametrize("kind", PREPROCESSORS)
-@pytest.mark.parametrize("size", [(128, 96), (8, 8), (1000, 64), (17, 33)])
+@pytest.mark.parametrize("kind", READY)
+@pytest.mark.parametrize("size", [(128, 96), (8, 8), (1000, 64), (17, 33), (1, 1), (3, 5), (7, 1000)])
 def test_every_kind_gives_a_picture_of_the_size(kind: str, size: tuple[int, int]) -> None:
     for source in (_square(), Image.new("RGB", (9, 200), "black"), Image.new("L", (1, 1))):
         made = control_image(kind, source, size)
@@ -61,15 +62,58 @@ def test_a_palette_has_one_colour_a_block() -> None:
     assert len(np.unique(made.reshape(-1, 3), axis=0)) <= 4
 
 
-def test_a_slope_leans_as_it_falls() -> None:
-    """Near is bright: a plane that comes nearer to the right faces left, and a flat one faces the viewer."""
-    ramp = Image.fromarray(np.tile(np.linspace(0, 255, 64, dtype=np.uint8), (64, 1)))
-    leaning, flat = (np.asarray(control_image("normal from depth", each, (64, 64)))[32, 32].astype(int)
-                     for each in (ramp, Image.new("L", (64, 64), 128)))  # fmt: skip
-    assert leaning[0] < 120
-    assert abs(leaning[1] - 128) <= 2
-    assert abs(flat[0] - 128) <= 1
-    assert flat[2] >= 254
+def _normal(depth: Image.Image, side: int = 64) -> list[int]:
+    return (
+        np.asarray(control_image("normal from depth", depth, (side, side)))[side // 2, side // 2].astype(int).tolist()
+    )
+
+
+def _ramp(side: int, turns: int) -> Image.Image:
+    """A plane that comes nearer to the right, turned counter-clockwise so many quarters."""
+    return Image.fromarray(np.rot90(np.tile(np.linspace(0, 255, side, dtype=np.uint8), (side, 1)), turns).copy())
+
+
+def test_normals_are_blue_in_front_red_on_the_left_and_green_on_top() -> None:
+    """As ControlNet 1.1's README says of its normal maps. Near is bright: what comes nearer to the right faces left."""
+    flat, left, top, right, bottom = (
+        _normal(each) for each in (Image.new("L", (64, 64), 128), *(_ramp(64, turns) for turns in (0, 3, 2, 1)))
+    )
+    assert flat == [128, 128, 255]
+    assert left[0] > 150
+    assert abs(left[1] - 128) <= 2
+    assert top[1] > 150
+    assert abs(top[0] - 128) <= 2
+    assert right[0] < 105
+    assert bottom[1] < 105
+
+
+def test_a_scene_has_the_same_normals_in_every_size() -> None:
+    """Within what eight bits of depth leave: a step in a large picture is a stair."""
+    assert np.abs(np.subtract(_normal(_ramp(64, 0)), _normal(_ramp(256, 0), 256))).max() <= 6
+
+
+def test_lines_of_a_turned_rectangle_are_its_sides() -> None:
+    image = Image.new("RGB", (256, 256), "white")
+    corners = np.array([[60, 90], [190, 50], [215, 130], [85, 170]])
+    ImageDraw.Draw(image).polygon([tuple(each) for each in corners.tolist()], fill=(60, 60, 60))
+    rows, columns = np.nonzero(np.asarray(control_image("lines", image, (256, 256)))[..., 0] > 100)
+    found = np.stack((columns, rows), 1)
+    away = []
+    for start, end in zip(corners, np.roll(corners, -1, 0), strict=True):
+        along = (end - start) / np.linalg.norm(end - start)
+        offset = found - start
+        away.append(np.abs(offset[:, 0] * along[1] - offset[:, 1] * along[0]))
+        on_it = away[-1] < 3
+        assert np.ptp(offset[on_it] @ along) > 0.9 * np.linalg.norm(end - start), "nearly the whole side is drawn"
+    assert np.min(away, axis=0).max() < 4, "and nothing else, but for the width of a line"
+
+
+def test_an_outline_is_found_on_the_colour_it_outlines() -> None:
+    """Dark blue on blue: the same in two of three channels."""
+    image = Image.new("RGB", (128, 128), (30, 90, 210))
+    ImageDraw.Draw(image).rectangle((32, 32, 96, 96), outline=(20, 30, 70), width=3)
+    for kind in ("scribble", "line art"):
+        assert (np.asarray(control_image(kind, image, (128, 128)))[40:90, 30:36, 0].max(axis=1) > 60).all(), kind
 
 
 def test_the_edges_are_cut_to_the_shape() -> None:
@@ -78,9 +122,23 @@ def test_the_edges_are_cut_to_the_shape() -> None:
     assert np.asarray(control_image("none", wide, (64, 64)))[32].mean(0).round().tolist() == [0, 0, 255]
 
 
+def test_a_kind_that_is_not_known_is_said() -> None:
+    with pytest.raises(BadInput, match="no preprocessor “cany”. Did you mean “canny”"):
+        control_image("cany", _square(), (64, 64))
+
+
 @pytest.mark.parametrize(
-    ("kind", "cause"), [("depth", "needs a model"), ("cany", "no preprocessor “cany”. Did you mean “canny”")]
+    ("kind", "model", "instead"),
+    [
+        ("depth", "a depth model", "Depth Anything V2 Small, as a transformers folder), or give a finished depth map"),
+        ("pose", "a pose model", "finished pose picture"),
+        ("segmentation", "a segmentation model", "finished segmentation map"),
+        ("hed", "an edge model", "finished edge map"),
+    ],
 )
-def test_what_cannot_be_done_is_said(kind: str, cause: str) -> None:
-    with pytest.raises(BadInput, match=cause):
+def test_one_that_needs_a_model_says_which_and_what_else_would_do(kind: str, model: str, instead: str) -> None:
+    with pytest.raises(BadInput) as refused:
         control_image(kind, _square(), (64, 64))
+    assert refused.value.cause == f"The preprocessor “{kind}” needs {model}; the library has none."
+    assert instead in refused.value.advice
+    assert "choose “none”" in refused.value.advice

@@ -73,11 +73,18 @@ def test_four_steps_are_enough_with_the_few_step_lora(pack: Pack, colour: str, c
 
 
 def test_the_embedding_brings_its_colour(pack: Pack) -> None:
-    def teal(prompt: str) -> float:
-        red, green, blue = pack.drawn(prompt)[20:110, 20:108].reshape(-1, 3).T
-        return _share((green > red + 0.15) & (blue > red + 0.15) & (np.abs(green - blue) < 0.25))
+    """Teal has as much green as blue, and far less red; one in five of the pictures misses it, so more are counted."""
 
-    assert teal("an easel-teal balloon in the desert at sunset") > 0.05 > teal("a red balloon in the desert at sunset")
+    def teal(colour: str) -> float:
+        shares: list[bool] = []
+        for seed in range(6):
+            made = pack.drawn(f"{colour} balloon in the desert at sunset", seed=seed, guidance_scale=6.0)
+            red, green, blue = made[20:110, 20:108].reshape(-1, 3).T
+            shares.append(_share((green > red + 0.15) & (blue > red + 0.15) & (np.abs(green - blue) < 0.25)) > 0.1)
+        return float(np.mean(shares))
+
+    assert teal("an easel-teal") > 0.5
+    assert teal("a red") == 0
 
 
 def test_the_controlnet_draws_along_the_lines(pack: Pack, tmp_path: Path) -> None:
