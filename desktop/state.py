@@ -42,6 +42,7 @@ class Now(Struct, frozen=True, kw_only=True):
     """The job that is to stop and has not yet."""
     doing: Preparing | Progress | None = None
     notes: tuple[str, ...] = ()
+    """Sentences about the job that runs, or ended last."""
     trouble: Failed | WorkerLost | None = None
     returned: GenerateSettings | None = None
     """The settings of a job that was called off or failed, to be taken up again."""
@@ -72,7 +73,7 @@ class State(QObject):
 
     def asked(self, job: str) -> None:
         """A job was sent to the engine."""
-        self._replace(jobs=(*self.now.jobs, job), trouble=None, returned=None, live=True)
+        self._replace(jobs=(*self.now.jobs, job), trouble=None, returned=None, live=True, notes=())
 
     def pick(self, path: str) -> None:
         """Show a picture that was made before."""
@@ -93,8 +94,9 @@ class State(QObject):
                 self._replace(jobs=(job, *self._without(job)), notes=notes, doing=self._progress())
             case Preparing() | Progress():
                 self._replace(doing=event)
-            case Picture(path=path):
+            case Picture(path=path, notes=notes):
                 self._finish(path)
+                self._replace(notes=(*self.now.notes, *(note for note in notes if note not in self.now.notes)))
             case Done(job=job):
                 self._leave(job)
             case CancelledJob(job=job, settings=settings):
@@ -116,7 +118,7 @@ class State(QObject):
 
     def _leave(self, job: str, **also: Any) -> None:
         was_first = self.now.jobs[:1] == (job,)
-        ended = {"doing": None, "notes": ()} if was_first else {}
+        ended = {"doing": None} if was_first else {}
         ending = "" if self.now.ending == job else self.now.ending
         self._replace(jobs=self._without(job), ending=ending, **ended, **also)
 

@@ -1,81 +1,154 @@
-"""The speed of this machine: the starter model on each backend and precision that is here."""
+"""The speed of this machine: a model on each backend and precision that is here."""
 
 import tempfile
+import threading
+import time
 import uuid
 from collections.abc import Iterator
+from contextlib import contextmanager
 from statistics import median
 
-from msgspec import Struct
+import psutil
+from msgspec import Struct, structs
 
 from engine.errors import EaselError
-from engine.messages import Done, Failed, Generate, Picture, Progress
-from engine.service import Service
+from engine.messages import Device, Done, Failed, Generate, Picture, Progress, Started
 from engine.settings import GenerateSettings
-from engine.talk import Told, ready
+from engine.talk import ready, running
 
-COUNTED = 3
-"""Pictures that count, after one that loads, converts and compiles."""
+_LOOK_SECONDS = 0.1
 
 
 class Pace(Struct, frozen=True, kw_only=True):
-    """What one backend and precision took; medians over the counted pictures."""
+    """What one backend and precision took."""
 
     backend: str
     precision: str
+    model: str
     size: str
     steps: int
+    seconds_to_prepare: float
+    """Of the first picture ever: converting, where there is something to convert, compiling and loading."""
+    seconds_to_load: float
+    """The same once it is done, by a worker that has just started."""
     seconds_a_step: float
+    """Median of the counted pictures, as are the next two."""
+    seconds_to_decode: float
+    """From the last step to the file."""
     seconds_a_picture: float
-    worker_peak_memory_bytes: int
+    peak_memory_bytes: int
+    """Of this process and all it started, while it prepared and drew."""
+    peak_drawing_memory_bytes: int
+    """The same, once everything was converted."""
 
     def sentence(self) -> str:
         """One line for people."""
         return (
             f"{self.backend:9} {self.precision:5} {self.size:>9}, {self.steps} steps: "
-            f"{self.seconds_a_step * 1000:7.1f} ms a step, {self.seconds_a_picture:6.2f} s a picture, "
-            f"worker peak {self.worker_peak_memory_bytes / 1e6:.0f} MB"
+            f"{self.seconds_a_step * 1000:8.1f} ms a step, decode {self.seconds_to_decode:5.2f} s, "
+            f"{self.seconds_a_picture:6.2f} s a picture; prepare {self.seconds_to_prepare:5.1f} s, "
+            f"load {self.seconds_to_load:4.1f} s; peak {self.peak_memory_bytes / 1e6:.0f} MB, "
+            f"drawing {self.peak_drawing_memory_bytes / 1e6:.0f} MB"
         )
 
 
-def measured(service: Service, told: Told, steps: int) -> Iterator[Pace]:
-    """Draw with everything that is here; pictures go to a folder that is removed."""
-    for device in ready(told).devices:
+class _Run(Struct, kw_only=True):
+    """What was heard of one job."""
+
+    seconds_to_start: float = 0.0
+    steps: list[float] = []
+    decodes: list[float] = []
+    pictures: list[Picture] = []
+
+
+def measured(wanted: GenerateSettings, pictures: int, only: str = "auto") -> Iterator[Pace]:
+    """Draw with everything that is here, or the `only` backend; the pictures go to a folder that is removed.
+
+    Each backend and precision has workers of its own: one that prepares, and one that finds everything prepared and
+    draws a first picture, which does not count, and then `pictures` that do.
+    """
+    for device in _devices():
         for precision in device.precisions:
-            settings = GenerateSettings(
-                prompt="a red house",
-                seed=1,
-                steps=steps,
-                backend=device.backend,
-                precision=precision,
-                count=COUNTED + 1,
-            )
-            yield _measured(service, told, settings)
+            if only in ("auto", device.backend) and wanted.precision in ("auto", precision):
+                settings = structs.replace(wanted, backend=device.backend, precision=precision)
+                yield _measured(settings, pictures)
 
 
-def _measured(service: Service, told: Told, settings: GenerateSettings) -> Pace:
-    with tempfile.TemporaryDirectory(prefix="easel-bench-") as folder:
-        service.send(Generate(job=uuid.uuid4().hex[:12], settings=settings, folder=folder))
-        paces: list[float] = []
-        found: list[Picture] = []
-        while True:
-            match told.get():
-                case Progress() as progress if progress.picture > 1 and progress.step == progress.steps:
-                    paces.append(progress.seconds_a_step)
-                case Picture() as picture:
-                    found.append(picture)
-                case Failed() as failed:
-                    raise EaselError(failed.cause, failed.advice)
-                case Done():
-                    break
-                case _:
-                    pass
-    used = found[0].settings
+def _devices() -> tuple[Device, ...]:
+    with running() as (_, told):
+        return tuple(device for device in ready(told).devices if device.here)
+
+
+def _measured(settings: GenerateSettings, pictures: int) -> Pace:
+    first, peak = _drawn(structs.replace(settings, steps=min(settings.steps, 2)))
+    again, drawing = _drawn(structs.replace(settings, count=1 + pictures))
+    used = again.pictures[0].settings
     return Pace(
         backend=settings.backend,
         precision=settings.precision,
+        model=used.model,
         size=f"{used.width}x{used.height}",
-        steps=settings.steps,
-        seconds_a_step=median(paces),
-        seconds_a_picture=median(picture.seconds for picture in found[1:]),
-        worker_peak_memory_bytes=found[-1].peak_memory_bytes,
+        steps=used.steps,
+        seconds_to_prepare=first.seconds_to_start,
+        seconds_to_load=again.seconds_to_start,
+        seconds_a_step=median(again.steps[1:]),
+        seconds_to_decode=median(again.decodes[1:]),
+        seconds_a_picture=median(picture.seconds for picture in again.pictures[1:]),
+        peak_memory_bytes=max(peak, drawing),
+        peak_drawing_memory_bytes=drawing,
     )
+
+
+def _drawn(settings: GenerateSettings) -> tuple[_Run, int]:
+    """One job of a new worker, and the most memory it took. Raises EaselError where it fails."""
+    run = _Run()
+    with tempfile.TemporaryDirectory(prefix="easel-bench-") as folder, _watched() as peak, running() as (service, told):
+        ready(told)
+        began = time.monotonic()
+        service.send(Generate(job=uuid.uuid4().hex[:12], settings=settings, folder=folder))
+        last_step = began
+        while True:
+            match told.get():
+                case Started():
+                    run.seconds_to_start = run.seconds_to_start or time.monotonic() - began
+                case Progress() as progress if progress.step == progress.steps:
+                    run.steps.append(progress.seconds_a_step)
+                    last_step = time.monotonic()
+                case Picture() as picture:
+                    run.pictures.append(picture)
+                    run.decodes.append(time.monotonic() - last_step)
+                case Failed() as failed:
+                    raise EaselError(failed.cause, failed.advice)
+                case Done():
+                    return run, peak[0]
+                case _:
+                    pass
+
+
+@contextmanager
+def _watched() -> Iterator[list[int]]:
+    """The most memory, in bytes, that this process and its descendants held together so far."""
+    most, over = [0], threading.Event()
+
+    def look() -> None:
+        while not over.wait(_LOOK_SECONDS):
+            most[0] = max(most[0], _held())
+
+    watcher = threading.Thread(target=look, daemon=True)
+    watcher.start()
+    try:
+        yield most
+    finally:
+        over.set()
+        watcher.join()
+
+
+def _held() -> int:
+    own = psutil.Process()
+    total = 0
+    for process in (own, *own.children(recursive=True)):
+        try:
+            total += process.memory_info().rss
+        except psutil.Error:  # it has just ended
+            continue
+    return total

@@ -6,6 +6,7 @@ import queue
 import sys
 import uuid
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, NoReturn
 
@@ -14,8 +15,10 @@ import msgspec
 from engine import paths, pictures
 from engine.bench import measured
 from engine.errors import BAD_INPUT, DONE, FAILED, INTERRUPTED, BadInput, closest
+from engine.families import FAMILIES
 from engine.library import index
 from engine.messages import (
+    Axis,
     Cancel,
     CancelledJob,
     Done,
@@ -29,10 +32,11 @@ from engine.messages import (
     Started,
     WorkerLost,
 )
-from engine.settings import ControlUse, GenerateSettings, LoraUse, fields, parsed
+from engine.settings import ControlUse, Extension, GenerateSettings, ImagePrompt, LoraUse, checked, fields, parsed
 from engine.talk import ready, running
+from engine.uses import RegionUse
 
-VERBS = ("generate", "models", "info", "devices", "bench")
+VERBS = ("generate", "upscale", "models", "info", "devices", "bench")
 
 
 class _Parser(argparse.ArgumentParser):
@@ -55,19 +59,25 @@ def parser() -> argparse.ArgumentParser:
     top = _Parser(prog="easel", description="Makes pictures offline. Without a verb: the window.")
     verbs = top.add_subparsers(required=True, metavar="VERB")
     _add_generate(verbs.add_parser("generate", help="make a picture of a prompt"))
+    _add_upscale(verbs.add_parser("upscale", help="make a picture larger"))
     models = verbs.add_parser("models", help="the models that are there")
-    models.add_argument("action", nargs="?", choices=("list", "info", "convert"), default="list")
+    models.add_argument("action", nargs="?", choices=("list", "info", "convert", "cache"), default="list")
     models.add_argument("name", nargs="?", help="a model's name or folder")
     models.add_argument(
         "--precision", choices=("auto", "int8", "bf16", "fp32"), default="auto", help="what to convert for"
     )
+    models.add_argument("--clear", action="store_true", help="with “cache”: remove the compiled graphs")
     _finish(models, _models)
     info = verbs.add_parser("info", help="the settings inside a picture, whoever made it")
     info.add_argument("picture", type=Path)
     _finish(info, _info)
     _finish(verbs.add_parser("devices", help="what this machine can do, what is chosen, and why"), _devices)
     bench = verbs.add_parser("bench", help="the speed of this machine")
-    bench.add_argument("--steps", type=int, default=20, help="steps a picture")
+    bench.add_argument("--pictures", type=int, default=3, metavar="INT", help="pictures that count; 3 if not given")
+    bench.add_argument("--size", metavar="WxH", help="width and height in pixels; the model's own if not given")
+    for name in ("model", "steps", "backend", "precision"):
+        bench.add_argument(f"--{name}", help=f"of the pictures: as “generate” has --{name}")
+    bench.set_defaults(prompt="a red house", seed="1", lora=[], control=[], image_prompt=[], region=[], extend=None)
     _finish(bench, _bench)
     return top
 
@@ -79,8 +89,57 @@ def _finish(verb: argparse.ArgumentParser, run: Callable[[argparse.Namespace], i
 
 def _add_generate(verb: argparse.ArgumentParser) -> None:
     verb.add_argument("prompt", help="what the picture shows; may be empty")
+    _add_settings(verb, {"prompt", "width", "height"})
+    verb.add_argument(
+        "--lora",
+        action="append",
+        default=[],
+        metavar="NAME[:WEIGHT][:lbw=1,0,...]",
+        help="a LoRA to draw with, and a factor for each of its blocks; may be repeated",
+    )
+    verb.add_argument(
+        "--control",
+        action="append",
+        default=[],
+        metavar="KIND:FILE[:WEIGHT][,NAME=VALUE]...",
+        help="a picture to draw along, and what is made of it first (none, canny, ...); then mode=balanced, prompt or "
+        "control, net=NAME, shows=KIND, start=SHARE, end=SHARE; may be repeated",
+    )
+    verb.add_argument(
+        "--image-prompt",
+        action="append",
+        default=[],
+        metavar="FILE[:WEIGHT][,adapter=NAME]",
+        help="a picture that says what to draw, beside the words, through an IP-Adapter; may be repeated",
+    )
+    verb.add_argument(
+        "--region",
+        action="append",
+        default=[],
+        metavar="MASK:PROMPT",
+        help="a part of the picture, white in a file, with a prompt of its own; may be repeated",
+    )
+    verb.add_argument(
+        "--grid",
+        action="append",
+        default=[],
+        metavar="NAME=VALUE,...",
+        help="a picture for every value of a setting, and a sheet of them; twice for across and down",
+    )
+    verb.add_argument(
+        "--extend",
+        metavar="SIDE=PIXELS,...",
+        help="draw around the source, as in left=64,bottom=128; “all=64” for every side",
+    )
+    verb.add_argument("--size", metavar="WxH", help="width and height in pixels; the model's own if not given")
+    verb.add_argument("--out", type=Path, metavar="FILE|FOLDER", help="where the pictures go")
+    _finish(verb, _generate)
+
+
+def _add_settings(verb: argparse.ArgumentParser, without: set[str]) -> None:
+    """A flag for every declared setting."""
     for field in fields():
-        if field.name in ("prompt", "width", "height"):
+        if field.name in without:
             continue
         setting = field.setting
         verb.add_argument(
@@ -90,18 +149,21 @@ def _add_generate(verb: argparse.ArgumentParser) -> None:
                 "%", "%%"
             ),
         )
+
+
+def _add_upscale(verb: argparse.ArgumentParser) -> None:
+    """`generate` with a source, a factor and no prompt: what it has by default is another."""
+    verb.add_argument("source", help="the picture to enlarge; it stays as it is")
     verb.add_argument(
-        "--lora", action="append", default=[], metavar="NAME[:WEIGHT]", help="a LoRA to draw with; may be repeated"
+        "--factor", dest="upscale_factor", default="2", metavar="FLOAT", help="how many times; 2 if not given"
     )
+    verb.add_argument("--prompt", default="", help="what it shows, where it is drawn anew")
+    _add_settings(verb, {"prompt", "width", "height", "source", "mask", "upscale_factor", "strength"})
     verb.add_argument(
-        "--control",
-        action="append",
-        default=[],
-        metavar="KIND:FILE[:WEIGHT]",
-        help="a picture to draw along, and what is made of it first (none, canny, ...); may be repeated",
+        "--strength", default="0", metavar="FLOAT", help="how much is drawn anew, in windows; 0 for nothing"
     )
-    verb.add_argument("--size", metavar="WxH", help="width and height in pixels; the model's own if not given")
-    verb.add_argument("--out", type=Path, metavar="FILE|FOLDER", help="where the pictures go")
+    verb.add_argument("--out", type=Path, metavar="FILE|FOLDER", help="where the picture goes")
+    verb.set_defaults(grid=[], lora=[], control=[], image_prompt=[], region=[], extend=None, size=None)
     _finish(verb, _generate)
 
 
@@ -111,7 +173,8 @@ def _add_generate(verb: argparse.ArgumentParser) -> None:
 def _generate(chosen: argparse.Namespace) -> int:
     settings = _settings(chosen)
     folder, stem = _target(chosen.out, settings.count)
-    request = Generate(job=uuid.uuid4().hex[:12], settings=settings, folder=str(folder), stem=stem)
+    grid = tuple(map(_axis, chosen.grid))
+    request = Generate(job=uuid.uuid4().hex[:12], settings=settings, grid=grid, folder=str(folder), stem=stem)
     return _drawn(request, _shown_json if chosen.json else _shown)
 
 
@@ -130,26 +193,94 @@ def _settings(chosen: argparse.Namespace) -> GenerateSettings:
             values[name] = parsed(by_name[name], side)
     values["loras"] = tuple(map(_lora, chosen.lora))
     values["controls"] = tuple(map(_control, chosen.control))
+    values["image_prompts"] = tuple(map(_image_prompt, chosen.image_prompt))
+    values["regions"] = tuple(map(_region, chosen.region))
+    if chosen.extend is not None:
+        values["extend"] = _extension(chosen.extend)
     for name in ("source", "mask"):
         if values.get(name):
             values[name] = str(Path(values[name]).expanduser().resolve())
-    return GenerateSettings(**values)
+    usual = FAMILIES[index.find(values["model"]).family].defaults if "model" in values else {}
+    return GenerateSettings(**{**usual, **values})
+
+
+def _axis(typed: str) -> Axis:
+    """A setting and its values, from "steps=10,20,30" or, where values have commas, "prompt=a cat;a dog"."""
+    name, _, values = typed.partition("=")
+    field = next((field for field in fields() if field.flag == f"--{name.strip()}" or field.name == name.strip()), None)
+    if field is None or not values:
+        raise BadInput(f"A grid cannot go over “{typed[:40]}”.", "Use NAME=VALUE,VALUE, as in steps=10,20.")
+    split = values.split(";" if ";" in values else ",")
+    return Axis(name=field.name, values=tuple(parsed(field, value.strip()) for value in split))
+
+
+def _extension(typed: str) -> Extension:
+    """How far a source is extended, from "left=64,bottom=128" or "all=64"."""
+    sides: dict[str, int] = {}
+    for each in typed.split(","):
+        side, _, pixels = (part.strip() for part in each.partition("="))
+        if side not in (*Extension._fields, "all") or not pixels.isdecimal():
+            raise BadInput(
+                f"A source cannot be extended by “{each[:40]}”.", "Use SIDE=PIXELS, as in left=64,bottom=128."
+            )
+        sides |= dict.fromkeys(Extension._fields if side == "all" else (side,), int(pixels))
+    return Extension(**sides)
 
 
 def _lora(typed: str) -> LoraUse:
+    typed, _, row = typed.partition(":lbw=")
     name, weight = _with_weight(typed)
-    return LoraUse(name=name, weight=weight)
+    try:
+        blocks = tuple(map(float, row.split(","))) if row else ()
+    except ValueError:
+        raise BadInput(f"The block weights “{row[:40]}” are no numbers.", "Use :lbw=1,0,0.5,... for them.") from None
+    return LoraUse(name=name, weight=weight, blocks=blocks)
 
 
 def _control(typed: str) -> ControlUse:
     kind, _, rest = typed.partition(":")
+    rest, more = _with_more(rest, ("mode", "net", "shows", "start", "end"))
     image, weight = _with_weight(rest)
     if not image:
         raise BadInput(
             f"The control “{typed[:40]}” names no picture.",
             "Use KIND:FILE or KIND:FILE:WEIGHT, as in canny:cat.png:0.8.",
         )
-    return ControlUse(kind=kind, image=str(Path(image).expanduser().resolve()), weight=weight)
+    values = {"kind": kind, "image": str(Path(image).expanduser().resolve()), "weight": weight, **more}
+    try:
+        return msgspec.convert(values, ControlUse, strict=False)
+    except msgspec.ValidationError as error:
+        advice = "Use mode=balanced, prompt or control, and numbers for start and end."
+        raise BadInput(f"The control “{typed[:80]}” cannot be read.", advice, where="controls") from error
+
+
+def _image_prompt(typed: str) -> ImagePrompt:
+    rest, more = _with_more(typed, ("adapter",))
+    image, weight = _with_weight(rest)
+    return ImagePrompt(image=str(Path(image).expanduser().resolve()), weight=weight, **more)
+
+
+def _with_more(typed: str, names: tuple[str, ...]) -> tuple[str, dict[str, str]]:
+    """What stands before the last “,name=value” of these names, and those; names of files may have commas, too."""
+    more: dict[str, str] = {}
+    while True:
+        rest, comma, last = typed.rpartition(",")
+        name, equals, value = last.partition("=")
+        if not (comma and equals and name.strip() in names):
+            return typed, more
+        typed, more = rest, {name.strip(): value.strip()} | more
+
+
+def _region(typed: str) -> RegionUse:
+    """The mask is what stands before the first colon that ends the name of a file: paths may have colons, too."""
+    for place in (place for place, letter in enumerate(typed) if letter == ":"):
+        mask = Path(typed[:place]).expanduser()
+        with suppress(OSError):  # a name that is too long for a file
+            if mask.is_file():
+                return RegionUse(mask=str(mask.resolve()), prompt=typed[place + 1 :])
+    raise BadInput(
+        f"The region “{typed[:40]}” names no file.", "Use MASK:PROMPT, as in left.png:a red house.", where="regions"
+    )
 
 
 def _with_weight(typed: str) -> tuple[str, float]:
@@ -214,6 +345,8 @@ def _shown(event: Event) -> None:
             print(f"\nThe engine stopped ({event.cause}).{' It starts again.' * event.again}", file=sys.stderr)
         case Picture():
             _status("")
+            for note in event.notes:
+                print(note, file=sys.stderr)
             print(event.path, flush=True)
         case _:
             pass
@@ -241,6 +374,8 @@ def _models(chosen: argparse.Namespace) -> int:
         for card in index.cards():
             _print_card(card, chosen.json)
         return DONE
+    if chosen.action == "cache":
+        return _cache(clear=chosen.clear, as_json=chosen.json)
     if not chosen.name:
         raise BadInput(f"Which model is “{chosen.action}” for?", "Name one; “easel models” lists them.")
     card = index.find(chosen.name)
@@ -248,6 +383,22 @@ def _models(chosen: argparse.Namespace) -> int:
         _print_card(card, chosen.json)
         return DONE
     return _convert(card, chosen.precision, chosen.json)
+
+
+def _cache(*, clear: bool, as_json: bool) -> int:
+    """Show or clear what is kept of compiled graphs, which come again by themselves."""
+    from engine.backends.openvino import compiled
+
+    found = compiled.clear() if clear else compiled.held()
+    if as_json:
+        kept = {"folder": str(compiled.home()), "limit_bytes": compiled.LIMIT_BYTES, "cleared": clear}
+        _print_json({"graphs": found.graphs, "bytes": found.bytes, **kept})
+    elif clear:
+        print(f"Removed {found.graphs} compiled graphs, {found.bytes / 1e6:.0f} MB.")
+    else:
+        limit = f"at most {compiled.LIMIT_BYTES / 1e9:.1f} GB, then the least recently used go"
+        print(f"{found.graphs} compiled graphs, {found.bytes / 1e6:.0f} MB ({limit}), in {compiled.home()}")
+    return DONE
 
 
 def _convert(card: ModelCard, precision: str, as_json: bool) -> int:
@@ -316,9 +467,9 @@ def _devices(chosen: argparse.Namespace) -> int:
 
 
 def _bench(chosen: argparse.Namespace) -> int:
-    if not 1 <= chosen.steps <= 150:
-        raise BadInput(f"Steps cannot be {chosen.steps}.", "Use a whole number from 1 to 150.")
-    with running() as (service, told):
-        for pace in measured(service, told, chosen.steps):
-            _print_json(pace) if chosen.json else print(pace.sentence(), flush=True)
+    if not 1 <= chosen.pictures <= 100:
+        raise BadInput(f"Pictures cannot be {chosen.pictures}.", "Use a whole number from 1 to 100.")
+    settings = checked(_settings(chosen))
+    for pace in measured(settings, chosen.pictures, settings.backend):
+        _print_json(pace) if chosen.json else print(pace.sentence(), flush=True)
     return DONE

@@ -4,14 +4,17 @@ diffusers' own `from_pretrained` is not used on a person's folder: it imports wh
 `model_index.json` names (CVE-class problem of diffusers before 0.42).
 """
 
+import base64
 import inspect
+import math
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from engine.errors import BadInput
-from engine.library.recognise import read_json, weights
-from engine.schedulers import SCHEDULERS
+from engine.errors import BadInput, OutOfMemory, for_want_of_memory
+from engine.formats.safetensors import read_header
+from engine.library.recognise import TOKENIZER_FILES, file_of, read_json, weight_files
+from engine.schedulers import Scheduler
 
 if TYPE_CHECKING:
     import torch
@@ -20,9 +23,27 @@ _CLIP_FIELDS = (
     "vocab_size", "hidden_size", "intermediate_size", "projection_dim", "num_hidden_layers", "num_attention_heads",
     "max_position_embeddings", "hidden_act", "layer_norm_eps", "bos_token_id", "eos_token_id", "pad_token_id",
 )  # fmt: skip
+_T5_FIELDS = (
+    "vocab_size", "d_model", "d_kv", "d_ff", "num_layers", "num_heads", "relative_attention_num_buckets",
+    "relative_attention_max_distance", "layer_norm_epsilon", "feed_forward_proj", "pad_token_id", "eos_token_id",
+)  # fmt: skip
+_CLIP_VISION_FIELDS = (
+    "hidden_size", "intermediate_size", "projection_dim", "num_hidden_layers", "num_attention_heads", "num_channels",
+    "image_size", "patch_size", "hidden_act", "layer_norm_eps",
+)  # fmt: skip
 _WRONG_END = 2
-_TEXT_ENCODERS = ("CLIPTextModel", "CLIPTextModelWithProjection")
-_IGNORED_WEIGHTS = ("text_model.embeddings.position_ids",)
+_CONFIGS_OF_TRANSFORMERS = {
+    "CLIPTextModel": ("CLIPTextConfig", _CLIP_FIELDS),
+    "CLIPTextModelWithProjection": ("CLIPTextConfig", _CLIP_FIELDS),
+    "CLIPVisionModelWithProjection": ("CLIPVisionConfig", _CLIP_VISION_FIELDS),
+    "T5EncoderModel": ("T5Config", _T5_FIELDS),
+}
+"""The configuration's class of each encoder, and the fields of it that are read."""
+_TIED = {"T5EncoderModel": ("encoder.embed_tokens.weight", "shared.weight")}
+"""A weight that is another one; files have the second name, some both."""
+_UNKNOWN_PIECE = 2
+"""The place of T5's unknown piece of a word, behind padding and end."""
+_IGNORED_WEIGHTS = ("text_model.embeddings.position_ids", "vision_model.embeddings.position_ids")
 """Buffers that old files carry and today's classes make themselves."""
 
 
@@ -38,39 +59,80 @@ class Delta(NamedTuple):
     """A change of one weight of a model."""
 
     part: str
-    """ "unet", "text_encoder" or "text_encoder_2"."""
+    """ "unet" or "transformer", or one of the text encoders."""
     path: str
     """The module's path as diffusers or transformers names it, without ".weight"."""
     change: "Callable[[torch.Tensor], torch.Tensor]"
     """The new weight from the original one, both float32 of the same shape."""
 
 
-def load(component: Component) -> "torch.nn.Module":
+class Variation(NamedTuple):
+    """How a part draws otherwise than its class; by default it does not."""
+
+    wrapped: tuple[bool, bool] = (False, False)
+    """Whether convolutions see the right edge beside the left one, and the lower one beside the upper."""
+    freeu: tuple[float, float, float, float] = (1.0, 1.0, 1.0, 1.0)
+    """b1, b2, s1 and s2 of FreeU (https://arxiv.org/abs/2309.11497)."""
+    perturbable: bool = False
+    """Whether the self-attention in its middle can be made the identity, as perturbed-attention guidance needs it."""
+
+    @property
+    def is_freeu(self) -> bool:
+        """Whether FreeU changes anything."""
+        return self.freeu != (1.0, 1.0, 1.0, 1.0)
+
+
+def _as_it_is(tensor: "torch.Tensor") -> "torch.Tensor":
+    return tensor
+
+
+def load(component: Component, placed: "Callable[[torch.Tensor], torch.Tensor]" = _as_it_is) -> "torch.nn.Module":
     """The part in float32 on the CPU, in evaluation mode, exactly as diffusers would load it.
 
-    Raises BadInput where weights and configuration do not belong together.
+    `placed` moves each weight to where and to what it is to be, so that none is held twice; it may raise to stop.
+    Raises BadInput where weights and configuration do not belong together, and OutOfMemory.
     """
-    import torch
     from accelerate import init_empty_weights
     from safetensors import SafetensorError
-    from safetensors.torch import load_file
 
     with init_empty_weights(include_buffers=False):
         module = _empty(component)
     try:
-        state = {
-            name: tensor.to(torch.float32)
-            for name, tensor in load_file(weights(component.folder)).items()
-            if name not in _IGNORED_WEIGHTS
-        }
-        module.load_state_dict(state, strict=True, assign=True)
-    except (SafetensorError, RuntimeError) as error:  # torch raises the second for a missing name or another shape
+        module.load_state_dict(_state(component, placed), strict=True, assign=True)
+    except (SafetensorError, RuntimeError, MemoryError) as error:  # torch's for a missing name or another shape, too
+        if for_want_of_memory(error):
+            raise OutOfMemory(
+                "There is too little memory for this model.", "Close other programs, or use a smaller model."
+            ) from error
         raise BadInput(
             f"The weights of the model's {component.part} do not fit its configuration.",
             "Copy the whole model folder again.",
             where=str(component.folder),
         ) from error
+    if component.class_name in _TIED:
+        module.tie_weights()  # pyright: ignore[reportCallIssue]
     return module.requires_grad_(False).eval()
+
+
+def _state(component: Component, placed: "Callable[[torch.Tensor], torch.Tensor]") -> "dict[str, torch.Tensor]":
+    import torch
+    from safetensors.torch import load_file
+
+    files = [load_file(file) for file in weight_files(component.folder)]
+    state = {
+        name: placed(tensor.to(torch.float32))
+        for file in files
+        for name, tensor in file.items()
+        if name not in _IGNORED_WEIGHTS
+    }
+    again, whole = _TIED.get(component.class_name, ("", ""))
+    return state | ({again: state[whole]} if whole in state else {})
+
+
+def numbers(component: Component) -> int:
+    """How many numbers the part's weights are."""
+    headers = map(read_header, weight_files(component.folder))
+    return sum(math.prod(tensor.shape) for header in headers for tensor in header.tensors.values())
 
 
 def original(component: Component, name: str) -> "torch.Tensor":
@@ -78,24 +140,25 @@ def original(component: Component, name: str) -> "torch.Tensor":
     import torch
     from safetensors import safe_open
 
-    with safe_open(weights(component.folder), "pt") as file:
+    with safe_open(file_of(component.folder, name), "pt") as file:
         return file.get_tensor(name).to(torch.float32)
 
 
 def _empty(component: Component) -> "torch.nn.Module":
     config = config_of(component)
-    if component.class_name in _TEXT_ENCODERS:
+    if component.class_name in _CONFIGS_OF_TRANSFORMERS:
         import transformers
 
-        return getattr(transformers, component.class_name)(transformers.CLIPTextConfig(**config))
+        kind = getattr(transformers, _CONFIGS_OF_TRANSFORMERS[component.class_name][0])
+        return getattr(transformers, component.class_name)(kind(**config))
     return diffusers_class(component.class_name)(**config)
 
 
 def config_of(component: Component) -> dict[str, Any]:
     """The configuration's known fields, plain values only; everything else in the file is left aside."""
     found = read_json(component.folder / "config.json")
-    if component.class_name in _TEXT_ENCODERS:
-        return _with_right_end(_plain(found, _CLIP_FIELDS))
+    if component.class_name in _CONFIGS_OF_TRANSFORMERS:
+        return _with_right_end(_plain(found, _CONFIGS_OF_TRANSFORMERS[component.class_name][1]))
     return _plain(found, tuple(inspect.signature(diffusers_class(component.class_name).__init__).parameters))
 
 
@@ -115,8 +178,46 @@ def diffusers_class(name: str) -> Any:
     return getattr(diffusers, name)
 
 
-def tokenizer(folder: Path) -> Any:
-    """CLIP's tokenizer from its two data files; which token fills up, its configuration says."""
+def tokenizer(folder: Path, class_name: str = "CLIPTokenizer") -> Any:
+    """CLIP's tokenizer from its two data files, its configuration says which token fills up; or T5's.
+
+    Raises BadInput for one that is damaged.
+    """
+    return _clip_tokenizer(folder) if class_name == "CLIPTokenizer" else _t5_tokenizer(folder)
+
+
+def _t5_tokenizer(folder: Path) -> Any:
+    """From the pieces of words, their scores and the normalisation in the file of the tokenizers library."""
+    from transformers import T5Tokenizer
+
+    (name,) = TOKENIZER_FILES["T5Tokenizer"]
+    found = read_json(folder / name)
+    model = found.get("model")
+    pieces = model.get("vocab") if isinstance(model, dict) else None
+    if not isinstance(pieces, list) or not all(map(_is_piece, pieces)) or len(pieces) <= _UNKNOWN_PIECE:
+        raise BadInput(
+            f"The model's “{folder.name}/{name}” holds no pieces of words.", "Copy the model folder again.", str(folder)
+        )
+    return T5Tokenizer(
+        vocab=[(word, float(score)) for word, score in pieces], _spm_precompiled_charsmap=_charsmap(found)
+    )
+
+
+def _is_piece(found: Any) -> bool:
+    return (
+        isinstance(found, list) and len(found) == 2 and isinstance(found[0], str) and isinstance(found[1], (int, float))
+    )
+
+
+def _charsmap(tokenizer: dict[str, Any]) -> bytes | None:
+    """SentencePiece's table of letters that stand for others, if the tokenizer has one."""
+    stated = tokenizer.get("normalizer")
+    several = stated.get("normalizers", [stated]) if isinstance(stated, dict) else []
+    tables = [each["precompiled_charsmap"] for each in several if "precompiled_charsmap" in each]
+    return base64.b64decode(tables[0]) if tables else None
+
+
+def _clip_tokenizer(folder: Path) -> Any:
     from transformers import CLIPTokenizer
 
     config = read_json(folder / "tokenizer_config.json")
@@ -130,9 +231,8 @@ def tokenizer(folder: Path) -> Any:
     )
 
 
-def scheduler(folder: Path, name: str) -> Any:
-    """The named scheduler, with the noise schedule and prediction type of the model in `folder`."""
-    chosen = SCHEDULERS[name]
+def scheduler(folder: Path, chosen: Scheduler) -> Any:
+    """The chosen scheduler, with the noise schedule and prediction type of the model in `folder`."""
     kind = diffusers_class(chosen.diffusers_class)
     known = tuple(inspect.signature(kind.__init__).parameters)
     return kind(**{**_plain(read_json(folder / "scheduler_config.json"), known), **chosen.options})

@@ -1,5 +1,9 @@
 """What went wrong and what to do about it, said where it is known; and the exit codes of the command line."""
 
+import errno
+from collections.abc import Iterator
+from contextlib import contextmanager
+
 DONE, FAILED, BAD_INPUT, INTERRUPTED = 0, 1, 2, 130
 
 
@@ -26,8 +30,44 @@ class OutOfMemory(EaselError):
     """The device or the machine has too little memory for what was asked."""
 
 
+class Overflowed(EaselError):
+    """The model's numbers left the range of their precision: there is no picture, but there may be in float32."""
+
+
 class Cancelled(Exception):
     """The person called it off; not a failure."""
+
+
+_MEMORY_WORDS = (
+    "bad_alloc", "bad allocation", "failed to allocate", "allocate memory", "alloc_failed", "out of memory",
+    "enough memory", "insufficient memory", "failed to map segment", "could not create a memory",
+    "can't start new thread", "resource temporarily unavailable", "can't alloc",
+)  # fmt: skip
+"""What torch, OpenVINO, oneDNN, CUDA's libraries, safetensors and the system's loader say when memory runs out."""
+
+
+def for_want_of_memory(error: BaseException) -> bool:
+    """Whether a library's error, or one that it was caused by, says that memory ran out."""
+    said = str(error).lower()
+    return (
+        isinstance(error, (MemoryError, OutOfMemory))
+        or (isinstance(error, OSError) and error.errno == errno.ENOMEM)
+        or any(words in said for words in _MEMORY_WORDS)
+        or (error.__cause__ is not None and for_want_of_memory(error.__cause__))
+    )
+
+
+@contextmanager
+def memory_said(cause: str, advice: str = "Close other programs, or use a smaller model.") -> Iterator[None]:
+    """Turn the libraries' ways of running out of memory into ours."""
+    try:
+        yield
+    except OutOfMemory:
+        raise
+    except (RuntimeError, MemoryError, OSError, ImportError) as error:
+        if not for_want_of_memory(error):
+            raise
+        raise OutOfMemory(cause, advice) from error
 
 
 def closest(name: str, known: list[str]) -> str:
@@ -38,3 +78,9 @@ def closest(name: str, known: list[str]) -> str:
     if near:
         return f"Did you mean “{near[0]}”?"
     return f"Known are: {', '.join(known)}." if known else "None is installed."
+
+
+def shown(value: object) -> str:
+    """A value short enough for a sentence."""
+    text = str(value)
+    return text if len(text) <= 40 else text[:40] + "…"

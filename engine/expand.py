@@ -2,32 +2,86 @@
 
 import math
 import secrets
+from pathlib import Path
 
 import msgspec
 
+from engine.choices import Wildcards, chosen
 from engine.errors import BadInput
+from engine.families import FAMILIES
+from engine.few_steps import FewSteps, recognised
 from engine.messages import ModelCard
+from engine.prompt import parse
 from engine.schedulers import SCHEDULERS
-from engine.settings import LARGEST, MAX_SEED, SMALLEST, GenerateSettings
+from engine.settings import LARGEST, LARGEST_UPSCALED, MAX_SEED, SMALLEST, GenerateSettings
+from engine.uses import RegionUse
 
 Size = tuple[int, int]
 """Width and height in pixels."""
 
 
 def expand(settings: GenerateSettings, card: ModelCard, source: Size | None = None) -> list[GenerateSettings]:
-    """Checked settings, one for each picture, with seed, width and height decided.
+    """Checked settings, one for each picture, with seed, width, height and the prompts' choices decided.
 
-    A side that is not given is the model's own; with a source of that size, it follows from the source's shape.
-    Raises BadInput for what the model cannot do.
+    A side that is not given is the model's own; with a source of that size, it follows from the source's shape. An
+    upscaled source comes in its own size times the factor.
+    Raises BadInput for what the model cannot do, and for wildcards that are missing.
     """
+    if settings.task not in (*FAMILIES[card.family].pipelines, "upscale"):
+        raise BadInput(
+            f"“{card.name}” draws only from a source picture.", "Choose a source, or another model.", where="model"
+        )
+    settings = _in_few_steps(settings, card)
     _check_steps(settings)
     seed = secrets.randbelow(2**32) if settings.seed is None else settings.seed
-    usual = _shaped(source, settings, card) if source else (card.native_size, card.native_size)
+    width, height = _upscaled(source, settings) if settings.task == "upscale" else _size(source, settings, card)
+    decided = msgspec.structs.replace(settings, model=card.name, seed=seed, width=width, height=height, count=1)
+    wildcards = Wildcards()
+    return [_worded(_numbered(decided, place), wildcards) for place in range(settings.count)]
+
+
+def few_steps_of(settings: GenerateSettings, card: ModelCard) -> FewSteps | None:
+    """How a model or a LoRA that is made for few steps is run, where one is used or the settings name its kind."""
+    if settings.few_steps == "off":
+        return None
+    used = [each.name for each in (*settings.loras, *parse(settings.prompt).loras) if each.weight > 0]
+    names = (*used, card.name) if settings.few_steps == "auto" else (settings.few_steps,)
+    return recognised(Path(name).stem for name in names)
+
+
+def _in_few_steps(settings: GenerateSettings, card: ModelCard) -> GenerateSettings:
+    recipe = few_steps_of(settings, card)
+    if recipe is None:
+        return settings
+    return msgspec.structs.replace(
+        settings,
+        scheduler=recipe.scheduler,
+        guidance_scale=recipe.guidance_scale,
+        steps=settings.steps if settings.steps <= recipe.most else recipe.steps,
+    )
+
+
+def _size(source: Size | None, settings: GenerateSettings, card: ModelCard) -> Size:
+    usual = (card.native_size, card.native_size)
+    if source:
+        left, top, right, bottom = settings.extend
+        usual = _shaped((source[0] + left + right, source[1] + top + bottom), settings, card)
     width = _fitting("width", settings.width or usual[0], card)
     height = _fitting("height", settings.height or usual[1], card)
     _check_enlarged(settings, width, height)
-    decided = msgspec.structs.replace(settings, model=card.name, seed=seed, width=width, height=height, count=1)
-    return [_numbered(decided, place) for place in range(settings.count)]
+    return width, height
+
+
+def _upscaled(source: Size | None, settings: GenerateSettings) -> Size:
+    assert source is not None, "only a source is upscaled"
+    width, height = (max(1, round(side * settings.upscale_factor)) for side in source)
+    if settings.strength and max(width, height) > LARGEST_UPSCALED:
+        raise BadInput(
+            f"{settings.upscale_factor:g} times {source[0]} x {source[1]} is more than {LARGEST_UPSCALED} pixels.",
+            "Enlarge less, or with a denoising strength of 0.",
+            where="upscale_factor",
+        )
+    return width, height
 
 
 def _numbered(settings: GenerateSettings, place: int) -> GenerateSettings:
@@ -36,6 +90,27 @@ def _numbered(settings: GenerateSettings, place: int) -> GenerateSettings:
         return msgspec.structs.replace(settings, seed=((settings.seed or 0) + place) % (MAX_SEED + 1))
     first = secrets.randbelow(2**32) if settings.variation_seed is None else settings.variation_seed
     return msgspec.structs.replace(settings, variation_seed=(first + place) % (MAX_SEED + 1))
+
+
+def _worded(settings: GenerateSettings, wildcards: Wildcards) -> GenerateSettings:
+    """With what the prompts' wildcards and choices say for this seed, and the prompts as they were beside it."""
+    templates = {"prompt": settings.prompt, "negative_prompt": settings.negative_prompt}
+    words = {name: chosen(text, settings.seed or 0, name, wildcards) for name, text in templates.items()}
+    return msgspec.structs.replace(
+        settings,
+        **words,
+        regions=tuple(
+            _worded_region(each, settings.seed or 0, f"region {place}", wildcards)
+            for place, each in enumerate(settings.regions, 1)
+        ),
+        template=settings.prompt if words["prompt"] != settings.prompt else "",
+        negative_template=settings.negative_prompt if words["negative_prompt"] != settings.negative_prompt else "",
+    )
+
+
+def _worded_region(region: RegionUse, seed: int, where: str, wildcards: Wildcards) -> RegionUse:
+    words = chosen(region.prompt, seed, where, wildcards)
+    return msgspec.structs.replace(region, prompt=words, template=region.prompt if words != region.prompt else "")
 
 
 def _shaped(source: Size, settings: GenerateSettings, card: ModelCard) -> Size:

@@ -22,6 +22,9 @@ class Device(Struct, frozen=True, kw_only=True):
     memory_bytes: int = 0
     why: str = ""
     """Why it is chosen, or not, or not here; one sentence."""
+    offload: Literal["", "model", "sequential"] = ""
+    """What of a model waits in the machine's memory for its turn on the device: its parts, or its layers."""
+    sliced_attention: bool = False
 
 
 class ModelCard(Struct, frozen=True, kw_only=True):
@@ -45,6 +48,17 @@ class ChosenLora(Struct, frozen=True, kw_only=True):
     path: str
     weight: float
     text_encoder_weight: float
+    blocks: tuple[float, ...] = ()
+    """A factor for each block; none for 1 everywhere."""
+
+
+class ChosenImagePrompt(Struct, frozen=True, kw_only=True):
+    """A picture to be read as a prompt: its file, the IP-Adapter's, and the folder of the encoder that this reads."""
+
+    image: str
+    adapter: str
+    encoder: str
+    weight: float
 
 
 class Adapters(Struct, frozen=True, kw_only=True):
@@ -52,9 +66,16 @@ class Adapters(Struct, frozen=True, kw_only=True):
 
     loras: tuple[ChosenLora, ...] = ()
     nets: tuple[str, ...] = ()
-    """A ControlNet's folder for each of the settings' controls."""
+    """The folder of a ControlNet or T2I-Adapter for each of the settings' controls."""
+    preprocessors: tuple[str, ...] = ()
+    """The model that makes the control image of each, a folder or file; empty where none is needed."""
+    image_prompts: tuple[ChosenImagePrompt, ...] = ()
     embeddings: tuple[tuple[str, str], ...] = ()
     """Name and file of every embedding there is; a prompt says which it uses."""
+    upscaler: str = ""
+    """Its file; empty for Lanczos."""
+    vae: str = ""
+    """An autoencoder's folder; empty for the model's own."""
 
 
 # ---------------------------------------------------------------- requests, down
@@ -66,10 +87,19 @@ class Message(Struct, frozen=True, kw_only=True, tag_field="kind", tag=str.lower
     job: str = ""
 
 
+class Axis(Struct, frozen=True, kw_only=True):
+    """A setting that a grid goes over, and its values there."""
+
+    name: str
+    values: tuple[str | float | int | None, ...]
+
+
 class Generate(Message, frozen=True, kw_only=True):
     """Make pictures. `folder` is where they go, empty for the usual one; `stem` their name, empty for one by date."""
 
     settings: GenerateSettings
+    grid: tuple[Axis, ...] = ()
+    """Across, and down: a picture for each pair of values, and a sheet of them all."""
     folder: str = ""
     stem: str = ""
 
@@ -79,10 +109,25 @@ class Draw(Message, frozen=True, kw_only=True):
 
     settings: GenerateSettings
     model: ModelCard
+    refiner: ModelCard | None = None
     adapters: Adapters = Adapters()
     part: str
     previews: str = ""
     """A folder for previews; empty for none."""
+    deaths: int = 0
+    """How many workers have died of it; each time it is made with less memory."""
+
+
+class Lay(Message, frozen=True, kw_only=True):
+    """To the worker: lay finished pictures out as a sheet with titles, and leave it at `part`."""
+
+    columns: tuple[str, ...]
+    rows: tuple[str, ...]
+    settings: GenerateSettings
+    """Of the first picture."""
+    pictures: tuple[str, ...] = ()
+    """Their files, row by row."""
+    part: str = ""
 
 
 class Cancel(Message, frozen=True, kw_only=True):
@@ -158,6 +203,8 @@ class Picture(Message, frozen=True, kw_only=True):
     backend: str
     precision: str
     seconds: float
+    notes: tuple[str, ...] = ()
+    """Sentences about what could not be kept, or was done otherwise than asked."""
     peak_memory_bytes: int = 0
     """Of the worker, since it started."""
 
@@ -201,7 +248,7 @@ class Pictures(Message, frozen=True, kw_only=True):
     paths: tuple[str, ...]
 
 
-Order = Draw | Cancel
+Order = Draw | Lay | Cancel
 """What the worker reads."""
 Request = Generate | Cancel | Look | Keep | Recent
 """What the engine thread reads."""

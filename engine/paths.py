@@ -47,7 +47,10 @@ def models() -> Path:
 
 
 def adapters(kind: str) -> tuple[Path, Path]:
-    """Where LoRAs ("lora"), ControlNets ("controlnet") and embeddings lie: the person's own, and the starter's."""
+    """Where the adapters of a kind lie: the person's own, and the starter's.
+
+    Kinds are "lora", "controlnet", "t2i_adapter", "ip_adapter", "embeddings", and so on.
+    """
     return home() / kind, STARTER.parent / kind
 
 

@@ -3,8 +3,9 @@
 import heapq
 import os
 import warnings
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from io import BytesIO
 from pathlib import Path
 
 from PIL import ExifTags, Image, UnidentifiedImageError
@@ -26,7 +27,22 @@ Iptc4xmpExt:DigitalSourceType="http://cv.iptc.org/newscodes/digitalsourcetype/tr
 """IPTC's mark of a picture made by a model."""
 
 
-def save(image: Image.Image, part: Path, made: Made) -> None:
+Encode = Callable[[PngInfo], bytes]
+"""Makes the PNG of a picture with a text in it."""
+
+
+def as_png(image: Image.Image) -> Encode:
+    """The way to a PNG of a picture that comes from no other."""
+
+    def encoded(text: PngInfo) -> bytes:
+        data = BytesIO()
+        image.save(data, "PNG", pnginfo=text)
+        return data.getvalue()
+
+    return encoded
+
+
+def save(encode: Encode, part: Path, made: Made) -> None:
     """Write a PNG with its settings to `part` and wait until it is on the disk; the caller gives it its name."""
     text = PngInfo()
     text.add_itxt("parameters", a1111_text(made))
@@ -34,7 +50,7 @@ def save(image: Image.Image, part: Path, made: Made) -> None:
     text.add_itxt("XML:com.adobe.xmp", _XMP)
     try:
         with part.open("wb") as file:
-            image.save(file, "PNG", pnginfo=text)
+            file.write(encode(text))
             file.flush()
             os.fsync(file.fileno())
     except OSError as error:

@@ -1,19 +1,29 @@
 """A diffusers pipeline from a model, a device and adapters; the last model used stays loaded."""
 
+import gc
 from collections import OrderedDict
+from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from engine.adapters.lora import combined, deltas, read_lora
 from engine.backends.backend import Backend, Report
 from engine.backends.choice import BACKENDS
-from engine.components import Component, Delta, diffusers_class, scheduler, tokenizer
+from engine.backends.finite import Watch
+from engine.backends.offload import offload, restore
+from engine.components import Component, Delta, Variation, diffusers_class, scheduler, tokenizer
 from engine.errors import BadInput
 from engine.families import FAMILIES
-from engine.library.recognise import weights
-from engine.messages import ChosenLora, Device, ModelCard
+from engine.library.nets import class_of
+from engine.library.recognise import is_heavy, parts_of, weight_files, weights
+from engine.messages import ChosenImagePrompt, ChosenLora, Device, ModelCard
 from engine.preview_decoder import FOLDER, placed_preview_decoder
 from engine.settings import Task
+
+if TYPE_CHECKING:
+    from PIL.Image import Image
+
+    from engine.adapters.ip_adapter import ImagePrompts, Shown
 
 NETS = 3
 """ControlNets that stay loaded; the least recently used goes first."""
@@ -24,13 +34,20 @@ class Pipelines:
 
     def __init__(self) -> None:
         self._key: object = None
+        self._beside: Pipelines | None = None
         self._card: ModelCard | None = None
         self._device: Device | None = None
         self._parts: dict[str, Any] = {}
         self._tiny: Any = None
+        self._watch: Watch | None = None
+        self._vaes: dict[object, tuple[Any, Watch]] = {}
         self._loras: list[tuple[ChosenLora, object]] | None = []
         self._changed: set[str] = set()
         self._nets: OrderedDict[object, Any] = OrderedDict()
+        self._image_prompts: ImagePrompts | None = None
+        self.shown: tuple[Shown, ...] = ()
+        """What an image encoder saw in each image prompt."""
+        self._variation = Variation()
         self.notes: tuple[str, ...] = ()
         """Sentences about what is not as it should be with the loaded model; to be said once."""
 
@@ -40,9 +57,14 @@ class Pipelines:
             return
         self.let_go()
         folder, target = Path(card.path), BACKENDS[device.backend]
-        parts = target.place(components_of(card), device.precisions[0], report)
-        words = [part for part in FAMILIES[card.family].components if part.startswith("tokenizer")]
-        self._parts = parts | {part: tokenizer(folder / part) for part in words}
+        parts = _holder(device).place(components_of(card), device.precisions[0], report)
+        self._watch = Watch(parts["vae"], target.exact)
+        self._vaes = {None: (parts["vae"], self._watch)}
+        family = FAMILIES[card.family]
+        names = parts_of(folder, family)
+        words = {part: name for part, name in names.items() if part.startswith("tokenizer")}
+        absent: dict[str, Any] = dict.fromkeys(family.optional - names.keys())
+        self._parts = absent | parts | {part: tokenizer(folder / part, name) for part, name in words.items()}
         self._tiny, self.notes = placed_preview_decoder(folder / FOLDER, parts["vae"], target.device())
         self._card, self._device, self._key = card, device, _key(card, device)
 
@@ -56,6 +78,7 @@ class Pipelines:
             return ()
         card, backend = self._loaded()
         components = {each.part: each for each in components_of(card)}
+        restore(self._parts.values())
         changes, notes = _changes(loras, {part: self._parts[part] for part in components})
         now = {each.part for each in changes}
         self._loras = None  # whatever stops the loop leaves a mixture behind
@@ -65,34 +88,98 @@ class Pipelines:
         self._changed, self._loras = now, asked
         return notes
 
+    def wear(self, folder: str, report: Report) -> None:
+        """Draw with the autoencoder in that folder, with the model's own where it is empty; one other stays loaded."""
+        _, backend = self._loaded()
+        assert self._device is not None
+        key = _stamp(weights(Path(folder))) if folder else None
+        if key not in self._vaes:
+            self._vaes = {None: self._vaes[None]}
+            component = Component("vae", "AutoencoderKL", Path(folder))
+            placed = _holder(self._device).place([component], self._device.precisions[0], report)["vae"]
+            self._vaes[key] = (placed, Watch(placed, backend.exact))
+        self._parts["vae"], self._watch = self._vaes[key]
+
+    def vary(self, variation: Variation, *, tiled: bool = False) -> None:
+        """Let the denoiser and the autoencoder draw with that variation, and the ControlNets that are asked for next.
+
+        An autoencoder that is `tiled` does not wrap around: a tile's edges are not the picture's. Raises BadInput
+        where the model has no U-Net, and what is asked for changes one.
+        """
+        _, backend = self._loaded()
+        denoiser = self._parts.get("unet")
+        if denoiser is None:
+            if variation != Variation():
+                raise BadInput(
+                    "FreeU, PAG and seamless pictures need a model with a U-Net, and this one has none.",
+                    "Leave them off.",
+                    where="seamless",
+                )
+            return
+        backend.vary(denoiser, variation)
+        backend.vary(self._parts["vae"], Variation() if tiled else Variation(variation.wrapped))
+        self._variation = variation
+
     def nets(self, folders: tuple[str, ...], report: Report) -> list[Any]:
-        """A ControlNet on the device for each folder."""
+        """A ControlNet or T2I-Adapter on the device for each folder."""
         _, backend = self._loaded()
         assert self._device is not None
         for folder in dict.fromkeys(folders):
-            component = Component("controlnet", "ControlNetModel", Path(folder))
+            component = Component("controlnet", class_of(Path(folder)), Path(folder))
             key = _stamp(weights(component.folder))
             if key not in self._nets:
-                placed = backend.place([component], self._device.precisions[0], report)
+                placed = _holder(self._device).place([component], self._device.precisions[0], report)
                 self._nets[key] = placed["controlnet"]
             self._nets.move_to_end(key)
+            backend.vary(self._nets[key], Variation(self._variation.wrapped))
         while len(self._nets) > max(NETS, len(set(folders))):
             self._nets.popitem(last=False)
         return [self._nets[_stamp(weights(Path(folder)))] for folder in folders]
+
+    @property
+    def beside(self) -> "Pipelines":
+        """What keeps a second model, one that finishes what this one begins."""
+        if self._beside is None:
+            self._beside = Pipelines()
+        return self._beside
+
+    def show(self, chosen: tuple[ChosenImagePrompt, ...], read: "Callable[[Path], Image]", report: Report) -> None:
+        """Let the loaded model draw with these pictures as prompts and no others; `read` opens one.
+
+        Raises BadInput for an IP-Adapter that is damaged or does not fit, and OutOfMemory.
+        """
+        if not chosen and self._image_prompts is None:
+            return
+        from engine.adapters.ip_adapter import ImagePrompts  # diffusers comes with it, and the worker starts without
+
+        assert self._device is not None
+        device = self._device
+
+        def encoder(folder: Path) -> Any:
+            component = Component("image_encoder", "CLIPVisionModelWithProjection", folder)
+            return BACKENDS[device.backend].place([component], device.precisions[0], report)[component.part]
+
+        self._image_prompts = self._image_prompts or ImagePrompts(self._parts["unet"])
+        self.shown = self._image_prompts.show(chosen, read, encoder)
 
     def has_net(self, folder: str) -> bool:
         """Whether the ControlNet in that folder is on the device already."""
         return _stamp(weights(Path(folder))) in self._nets
 
-    def pipeline(self, task: Task, scheduler_name: str, nets: list[Any]) -> Any:
+    def pipeline(self, task: Task, scheduler_name: str, controlnet: Any) -> Any:
         """diffusers' own pipeline for the task, with a fresh scheduler: schedulers carry state between pictures."""
-        card, _ = self._loaded()
+        card, backend = self._loaded()
         family = FAMILIES[card.family]
-        own = {"controlnet": _as_one(nets)} if nets else {}
-        kind = diffusers_class((family.controlled if nets else family.pipelines)[task])
-        steps = scheduler(Path(card.path) / "scheduler", scheduler_name)
+        own = {} if controlnet is None else {"controlnet": controlnet}
+        kind = diffusers_class((family.controlled if own else family.pipelines)[task])
+        steps = scheduler(Path(card.path) / "scheduler", family.schedulers[family.scheduler(scheduler_name)])
         pipeline = kind(**self._parts, **own, scheduler=steps, **family.options)
         pipeline.set_progress_bar_config(disable=True)
+        assert self._device is not None
+        if self._device.sliced_attention:
+            pipeline.enable_attention_slicing()
+        if self._device.offload:
+            offload(pipeline, self._device.offload, backend.device())
         return pipeline
 
     @property
@@ -105,15 +192,23 @@ class Pipelines:
         """The loaded model's autoencoder."""
         return self._parts["vae"]
 
+    def mended(self) -> tuple[str, ...]:
+        """What the loaded model's autoencoder does otherwise so that it gives numbers; sentences."""
+        overflows = self._watch is not None and self._watch.overflows
+        return ("The picture is decoded in fp32, because the numbers overflowed.",) if overflows else ()
+
     def holds(self, card: ModelCard, device: Device) -> bool:
         """Whether that model is loaded already."""
         return self._key == _key(card, device)
 
     def let_go(self) -> None:
         """Give the memory back."""
-        self._key = self._card = self._device = self._tiny = None
+        self._key = self._card = self._device = self._tiny = self._watch = self._beside = None
         self._parts, self._loras, self._changed, self.notes = {}, [], set(), ()
+        self._image_prompts, self.shown = None, ()
         self._nets.clear()
+        self._vaes.clear()
+        gc.collect()  # modules refer to themselves
 
     def _loaded(self) -> tuple[ModelCard, Backend]:
         assert self._card is not None, "load a model first"
@@ -121,26 +216,22 @@ class Pipelines:
         return self._card, BACKENDS[self._device.backend]
 
 
-def _as_one(nets: list[Any]) -> Any:
-    from engine.adapters.controlnets import ControlNets  # diffusers comes with it, and the worker starts without
-
-    return nets[0] if len(nets) == 1 else ControlNets(nets)
+def _holder(device: Device) -> Backend:
+    """Whose memory the parts wait in."""
+    return BACKENDS["torch" if device.offload else device.backend]
 
 
 def warm_up() -> None:
     """Import what every picture needs."""
     for family in FAMILIES.values():
-        diffusers_class(family.pipelines["text-to-image"])
+        diffusers_class(next(iter(family.pipelines.values())))
 
 
 def components_of(card: ModelCard) -> list[Component]:
     """The heavy parts of a model."""
-    family = FAMILIES[card.family]
-    return [
-        Component(part, name, Path(card.path) / part)
-        for part, name in family.components.items()
-        if not part.startswith(("tokenizer", "scheduler"))
-    ]
+    folder = Path(card.path)
+    names = parts_of(folder, FAMILIES[card.family])
+    return [Component(part, name, folder / part) for part, name in names.items() if is_heavy(part)]
 
 
 def _changes(loras: tuple[ChosenLora, ...], parts: dict[str, Any]) -> tuple[list[Delta], tuple[str, ...]]:
@@ -157,14 +248,16 @@ def _changes(loras: tuple[ChosenLora, ...], parts: dict[str, Any]) -> tuple[list
     notes: list[str] = []
     for lora in loras:
         file = read_lora(Path(lora.path), shapes)
-        every += deltas(file, denoiser_weight=lora.weight, text_encoder_weight=lora.text_encoder_weight)
+        weights = {"denoiser_weight": lora.weight, "text_encoder_weight": lora.text_encoder_weight}
+        every += deltas(file, **weights, blocks=lora.blocks or None)
         notes += [file.note] if file.note else []
     return combined(every), tuple(notes)
 
 
 def _key(card: ModelCard, device: Device) -> object:
-    files = [weights(each.folder) for each in components_of(card)]
-    return (device.backend, device.precisions[0], *map(_stamp, files), _stamps_of_preview(card))
+    files = [file for each in components_of(card) for file in weight_files(each.folder)]
+    kept = (device.backend, device.precisions[0], device.offload, device.sliced_attention)
+    return (*kept, *map(_stamp, files), _stamps_of_preview(card))
 
 
 def _stamps_of_preview(card: ModelCard) -> object:

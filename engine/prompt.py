@@ -4,7 +4,8 @@ The rules are those that AUTOMATIC1111's web UI publishes (https://github.com/AU
 Features): `(a)` is 1.1 times as strong, `(a:1.3)` 1.3 times, `[a]` 1/1.1 times; `[a:b:0.5]` becomes b after half of the
 steps, `[a:b:12]` after twelve, `[b:0.5]` and `[a::0.5]` begin or end there; `[a|b]` takes turns step by step; `BREAK`
 begins a new chunk of tokens; a backslash takes the meaning from a bracket. Brackets that are never closed are closed
-at the end, brackets that were never opened are text. Full-width brackets and colons, as Chinese keyboards have, count.
+at the end, brackets that were never opened are text. Full-width brackets, bars and colons, as Chinese keyboards have,
+count. Wildcards and choices are decided before (`engine.choices`); here their signs are text, without the backslash.
 """
 
 import math
@@ -19,17 +20,20 @@ MAX_DEPTH = 100
 MAX_WEIGHT = 10.0
 MAX_LORAS = 100
 _TOKEN = re.compile(
-    r"\\[\\()\[\]（）：:|<>]|<lora:[^<>]*>|[()\[\]|:（）：]|\bBREAK\b|[^\\()\[\]|:（）：<B]+|.", re.DOTALL
+    r"\\[\\()\[\]{}（）｛｝：｜:|<>_]|<lora:[^<>]*>|[()\[\]|:（）：｜]|\bBREAK\b|[^\\()\[\]|:（）：｜<B]+|.", re.DOTALL
 )
-_PLAIN = {"（": "(", "）": ")", "：": ":"}
+_PLAIN = {"（": "(", "）": ")", "：": ":", "｜": "|"}
+_BLOCKS = re.compile(r":\s*lbw\s*=\s*([^:<>]*)")
 
 
 class LoraCall(NamedTuple):
-    """`<lora:name:weight:text encoder's weight>`; without the last, the text encoder gets the first."""
+    """`<lora:name:weight:text encoder's weight:lbw=1,0,1>`; without its own, the text encoder gets the first weight."""
 
     name: str
     weight: float
     text_encoder_weight: float | None
+    blocks: tuple[float, ...] = ()
+    """A factor for each block, as https://github.com/hako-mikan/sd-webui-lora-block-weight has them; none for all 1."""
 
 
 class Words(NamedTuple):
@@ -217,9 +221,10 @@ def _checked(number: str) -> float:
 
 
 def _lora(token: str) -> LoraCall:
-    name, *numbers = token[len("<lora:") : -1].split(":")
+    rows = _BLOCKS.findall(token)
+    name, *numbers = _BLOCKS.sub("", token)[len("<lora:") : -1].split(":")
     name = name.strip()
-    if not name or ".." in name or re.search(r"[/\\\x00-\x1f]", name) or len(numbers) > 2:
+    if not name or ".." in name or re.search(r"[/\\\x00-\x1f]", name) or len(numbers) > 2 or len(rows) > 1:
         raise BadInput(
             f"“{token[:60]}” names no LoRA that can be.",
             "Use <lora:name:weight> with the name of a LoRA you have.",
@@ -227,11 +232,12 @@ def _lora(token: str) -> LoraCall:
         )
     try:
         weights = [float(number) for number in numbers]
+        blocks = tuple(float(number) for row in rows for number in row.split(","))
     except ValueError:
         raise BadInput(f"“{token[:60]}” has a weight that is no number.", "Use <lora:name:0.8>.", "prompt") from None
-    for number in weights:
+    for number in (*weights, *blocks):
         _checked(str(number))
-    return LoraCall(name, weights[0] if weights else 1.0, weights[1] if len(weights) > 1 else None)
+    return LoraCall(name, weights[0] if weights else 1.0, weights[1] if len(weights) > 1 else None, blocks)
 
 
 def _at(nodes: Nodes, step: int, steps: int, weight: float) -> Iterator[Fragment]:

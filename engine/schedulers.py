@@ -30,6 +30,7 @@ SCHEDULERS: dict[str, Scheduler] = {
     "Euler Karras": Scheduler("EulerDiscreteScheduler", _KARRAS, "Euler", "Karras"),
     "Euler trailing": Scheduler("EulerDiscreteScheduler", _TRAILING, "Euler", "SGM Uniform"),
     "Euler a": Scheduler("EulerAncestralDiscreteScheduler", {}, "Euler a"),
+    "Euler a trailing": Scheduler("EulerAncestralDiscreteScheduler", _TRAILING, "Euler a", "SGM Uniform"),
     "Heun": Scheduler("HeunDiscreteScheduler", {}, "Heun"),
     "DPM2": Scheduler("KDPM2DiscreteScheduler", {}, "DPM2"),
     "DPM2 a": Scheduler("KDPM2AncestralDiscreteScheduler", {}, "DPM2 a"),
@@ -40,4 +41,12 @@ SCHEDULERS: dict[str, Scheduler] = {
     "UniPC": Scheduler("UniPCMultistepScheduler", {}, "UniPC"),
     "DEIS": Scheduler("DEISMultistepScheduler", {}, "DEIS"),
     "LCM": Scheduler("LCMScheduler", {}, "LCM", max_steps=50),
+    "TCD": Scheduler("TCDScheduler", {}, "TCD", max_steps=50),
 }
+
+FLOW: dict[str, Scheduler] = {
+    "Euler": Scheduler("FlowMatchEulerDiscreteScheduler", {}, "Euler"),
+    "Euler Karras": Scheduler("FlowMatchEulerDiscreteScheduler", _KARRAS, "Euler", "Karras"),
+    "Heun": Scheduler("FlowMatchHeunDiscreteScheduler", {}, "Heun"),
+}
+"""Those of models that predict a flow from noise to picture, under the same names."""

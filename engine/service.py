@@ -9,7 +9,7 @@ import tempfile
 import threading
 import time
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
@@ -19,10 +19,8 @@ import psutil
 from engine import keeping, paths, pictures
 from engine.child import Child
 from engine.errors import BadInput, EaselError
-from engine.expand import expand
-from engine.library import adapters, index
+from engine.library import index
 from engine.messages import (
-    Adapters,
     Cancel,
     CancelledJob,
     Done,
@@ -31,10 +29,10 @@ from engine.messages import (
     Failed,
     Generate,
     Keep,
+    Lay,
     Library,
     Look,
     Message,
-    ModelCard,
     Picture,
     Pictures,
     Progress,
@@ -44,7 +42,7 @@ from engine.messages import (
     Request,
     WorkerLost,
 )
-from engine.settings import GenerateSettings, checked
+from engine.orders import orders
 
 _log = logging.getLogger(__name__)
 
@@ -75,19 +73,29 @@ class _Stop(NamedTuple):
 
 
 class _Job:
-    """A request on its way: its pictures, and how far it is."""
+    """A request on its way: what is to be made for it, and how far it is."""
 
-    def __init__(
-        self, request: Generate, card: ModelCard, named: Adapters, folder: Path, parts: list[GenerateSettings]
-    ) -> None:
+    def __init__(self, request: Generate, folder: Path, todo: Sequence[Draw | Lay]) -> None:
         self.request = request
-        self.card = card
-        self.adapters = named
         self.folder = folder
-        self.pictures = parts
-        self.finished = 0
+        self.orders = todo
+        self.paths: list[str] = []
+        """Of the finished pictures."""
         self.attempts = 0
         self.cancelled = False
+
+    def next(self, part: str, previews: str) -> Draw | Lay:
+        """The order for the next picture, which is left at `part`."""
+        order = self.orders[len(self.paths)]
+        if isinstance(order, Lay):
+            return msgspec.structs.replace(order, part=part, pictures=tuple(self.paths))
+        return msgspec.structs.replace(order, part=part, previews=previews, deaths=self.attempts)
+
+    @property
+    def stem(self) -> str:
+        """The name that is asked for the next picture; empty for one by date."""
+        stem = self.request.stem
+        return f"{stem}-grid" if stem and isinstance(self.orders[len(self.paths)], Lay) else stem
 
 
 class Service:
@@ -177,16 +185,13 @@ class Service:
 
     def _accept(self, request: Generate) -> None:
         try:
-            checked(request.settings)
-            card = index.find(request.settings.model)
-            parts = expand(request.settings, card, _size_of_source(request.settings))
-            named = adapters.needed(request.settings, card)
+            todo = orders(request)
             folder = paths.ready(Path(request.folder) if request.folder else paths.pictures())
             _clear_leftovers(folder)
         except EaselError as error:
             self._tell(_failed(error, request))
             return
-        self._jobs.append(_Job(request, card, named, folder, parts))
+        self._jobs.append(_Job(request, folder, todo))
         self._tell(Queued(job=request.job, place=len(self._jobs) - 1 + (self._running is not None)))
         self._advance()
 
@@ -200,16 +205,8 @@ class Service:
             self._running = self._jobs.popleft()
         job = self._running
         if job is not None:
-            self._child.send(
-                Draw(
-                    job=job.request.job,
-                    settings=job.pictures[job.finished],
-                    model=job.card,
-                    adapters=job.adapters,
-                    part=str(job.folder / f".easel-{os.getpid()}-{next(_numbers)}.png{paths.PART}"),
-                    previews=str(self._previews),
-                )
-            )
+            part = job.folder / f".easel-{os.getpid()}-{next(_numbers)}.png{paths.PART}"
+            self._child.send(job.next(str(part), str(self._previews)))
 
     def _cancel(self, name: str) -> None:
         running = self._running
@@ -258,7 +255,7 @@ class Service:
                 _log.info("%s of a job that is over", type(event).__name__)
             case Progress() if job:
                 self._seconds_a_step = event.seconds_a_step
-                self._tell(msgspec.structs.replace(event, picture=job.finished + 1, pictures=len(job.pictures)))
+                self._tell(msgspec.structs.replace(event, picture=len(job.paths) + 1, pictures=len(job.orders)))
             case Picture() if job:
                 self._take(job, event)
             case Done() if job:
@@ -274,14 +271,14 @@ class Service:
 
     def _take(self, job: _Job, picture: Picture) -> None:
         """Give a finished picture its name, then tell of it; where that fails, give the job up."""
-        stem = job.request.stem or f"{time.strftime('%Y%m%d-%H%M%S')}-{picture.settings.seed}"
+        stem = job.stem or f"{time.strftime('%Y%m%d-%H%M%S')}-{picture.settings.seed}"
         try:
             path = paths.publish(Path(picture.path), job.folder, stem)
         except EaselError as error:
             self._tell(_failed(error, job.request))
             self._let_go()
             return
-        job.finished += 1
+        job.paths.append(str(path))
         job.attempts = 0
         self._tell(msgspec.structs.replace(picture, path=str(path)))
 
@@ -289,7 +286,7 @@ class Service:
         if job.cancelled:
             self._tell(CancelledJob(job=job.request.job, settings=job.request.settings))
             self._let_go()
-        elif job.finished == len(job.pictures):
+        elif len(job.paths) == len(job.orders):
             self._tell(Done(job=job.request.job))
             self._let_go()
         else:
@@ -348,10 +345,6 @@ def _failed(error: EaselError, request: Generate | None = None) -> Failed:
         fault="request" if isinstance(error, BadInput) else "engine",
         settings=request.settings if request else None,
     )
-
-
-def _size_of_source(settings: GenerateSettings) -> tuple[int, int] | None:
-    return pictures.size(Path(settings.source)) if settings.source else None
 
 
 def _clear_leftovers(folder: Path) -> None:

@@ -8,23 +8,26 @@ from typing import Annotated, Any, Literal, NamedTuple, TypeVar, Union, get_args
 import msgspec
 from msgspec import Struct
 
-from engine.errors import BadInput, closest
+from engine.errors import BadInput, closest, shown
+from engine.few_steps import KINDS as KINDS_OF_FEW_STEPS
 from engine.schedulers import SCHEDULERS
+from engine.uses import MAX_PROMPT, ControlUse, Extension, ImagePrompt, LoraUse, RegionUse, check_uses
 
 BACKENDS = ("auto", "cuda", "mps", "openvino", "torch")
 PRECISIONS = ("auto", "int8", "bf16", "fp16", "fp32")
-MAX_PROMPT = 20_000
-"""Characters; some hundred times what a text encoder reads, and few enough for every text box."""
 SMALLEST, LARGEST = 64, 2048
 """Pixels a side of what is drawn."""
 MAX_PATH = 4096
 """Characters of a file's path."""
-MAX_ADAPTERS = 100
-"""LoRAs or control pictures of one picture."""
+LANCZOS = "Lanczos"
+"""The upscaler that is always there."""
 MAX_SEED = 2**53 - 1
 """What a double, and so every reader of JSON, holds exactly."""
 
-Task = Literal["text-to-image", "image-to-image", "inpaint"]
+LARGEST_UPSCALED = 8192
+"""Pixels a side of what is drawn anew in windows."""
+
+Task = Literal["text-to-image", "image-to-image", "inpaint", "upscale"]
 Where = Literal["prompt", "main", "advanced", "source", "machine"]
 
 
@@ -42,31 +45,8 @@ class Setting(NamedTuple):
     where: Where = "main"
 
 
-class LoraUse(Struct, frozen=True, kw_only=True):
-    """A LoRA that changes the model for a picture."""
-
-    name: str
-    """Of one the library has, or the path of a file."""
-    weight: float = 1.0
-    """Of its change of the denoiser; -10 to 10."""
-    text_encoder_weight: float | None = None
-    """Of its change of the text encoders; None for the same."""
-
-
-class ControlUse(Struct, frozen=True, kw_only=True):
-    """A picture that steers another's shapes through a ControlNet."""
-
-    kind: str
-    """What is made of the picture first: the name of a preprocessor, "none" for a finished control image."""
-    image: str
-    """The picture's file."""
-    net: str = ""
-    """The ControlNet's name or folder; empty for the first that fits the kind."""
-    weight: float = 1.0
-    """0 to 2."""
-    start: float = 0.0
-    end: float = 1.0
-    """The share of the steps in which it steers."""
+SEAMLESS = {"off": (False, False), "both ways": (True, True), "sideways": (True, False), "up and down": (False, True)}
+"""Whether the left edge meets the right one, and the upper one the lower."""
 
 
 class GenerateSettings(Struct, frozen=True, kw_only=True, tag="settings"):
@@ -100,6 +80,23 @@ class GenerateSettings(Struct, frozen=True, kw_only=True, tag="settings"):
         Setting("Seed", "The same seed gives the same picture again.", 0, MAX_SEED, absent="Random"),
     ] = None
     count: Annotated[int, Setting("Pictures", "How many pictures, each with the next seed.", 1, 100)] = 1
+    refiner: Annotated[
+        str,
+        Setting("Refiner", "A model that finishes what the first one began: XL's refiner.", where="advanced"),
+    ] = ""
+    refiner_start: Annotated[
+        float,
+        Setting("Refiner start", "The share of the steps after which it takes over.", 0.1, 1, 0.05, where="advanced"),
+    ] = 0.8
+    few_steps: Annotated[
+        str,
+        Setting(
+            "Few steps",
+            "What a model or LoRA made for few steps is run with: “auto” goes by its name.",
+            choices=("auto", "off", *KINDS_OF_FEW_STEPS),
+            where="advanced",
+        ),
+    ] = "auto"
     variation_seed: Annotated[
         int | None,
         Setting(
@@ -134,6 +131,12 @@ class GenerateSettings(Struct, frozen=True, kw_only=True, tag="settings"):
             "Second strength", "How much the second drawing may change of the first.", 0, 1, 0.05, where="advanced"
         ),
     ] = 0.5
+    upscaler: Annotated[
+        str,
+        Setting(
+            "Upscaler", "What enlarges a picture before it is drawn again: “Lanczos”, or one you have.", where="source"
+        ),
+    ] = LANCZOS
     clip_skip: Annotated[
         int,
         Setting(
@@ -144,6 +147,42 @@ class GenerateSettings(Struct, frozen=True, kw_only=True, tag="settings"):
             where="advanced",
         ),
     ] = 1
+    vae: Annotated[
+        str,
+        Setting("VAE", "Another autoencoder than the model's own: a folder.", high=MAX_PATH, where="advanced"),
+    ] = ""
+    guidance_rescale: Annotated[
+        float,
+        Setting("Guidance rescale", "Mends colours of strong guidance; 0.7 is usual.", 0, 1, 0.05, where="advanced"),
+    ] = 0.0
+    guidance_start: Annotated[
+        float,
+        Setting("Guidance start", "The share of the steps before which none is guided.", 0, 1, 0.05, where="advanced"),
+    ] = 0.0
+    guidance_end: Annotated[
+        float,
+        Setting("Guidance end", "The share of the steps after which none is guided.", 0, 1, 0.05, where="advanced"),
+    ] = 1.0
+    pag_scale: Annotated[
+        float,
+        Setting("PAG scale", "Perturbed-attention guidance: clearer shapes; 3 is usual.", 0, 20, 0.5, where="advanced"),
+    ] = 0.0
+    freeu_b1: Annotated[
+        float, Setting("FreeU b1", "Strengthens the first stage; 1 leaves it.", 0.1, 2, 0.1, where="advanced")
+    ] = 1.0
+    freeu_b2: Annotated[
+        float, Setting("FreeU b2", "Strengthens the second stage; 1 leaves it.", 0.1, 2, 0.1, where="advanced")
+    ] = 1.0
+    freeu_s1: Annotated[
+        float, Setting("FreeU s1", "Weakens the first stage's skip connections.", 0.1, 2, 0.1, where="advanced")
+    ] = 1.0
+    freeu_s2: Annotated[
+        float, Setting("FreeU s2", "Weakens the second stage's skip connections.", 0.1, 2, 0.1, where="advanced")
+    ] = 1.0
+    seamless: Annotated[
+        str,
+        Setting("Seamless", "A picture whose edges meet, for tiling.", choices=tuple(SEAMLESS), where="advanced"),
+    ] = "off"
     source: Annotated[
         str, Setting("Source picture", "The picture to start from: a file.", high=MAX_PATH, where="source")
     ] = ""
@@ -155,6 +194,17 @@ class GenerateSettings(Struct, frozen=True, kw_only=True, tag="settings"):
         float,
         Setting("Denoising strength", "How much of the source may change.", 0.0, 1, 0.05, where="source"),
     ] = 0.6
+    upscale_factor: Annotated[
+        float,
+        Setting(
+            "Upscale",
+            "How many times larger the source comes back; with a denoising strength it is drawn anew, too.",
+            1,
+            8,
+            0.5,
+            where="source",
+        ),
+    ] = 1.0
     inpaint_area: Annotated[
         str,
         Setting(
@@ -172,8 +222,15 @@ class GenerateSettings(Struct, frozen=True, kw_only=True, tag="settings"):
         int,
         Setting("Mask feather", "Over how many pixels inside the mask the new part fades in.", 0, 128, where="source"),
     ] = 8
+    extend: Extension = Extension()
+    """What is drawn around the source."""
+    template: str = ""
+    """The prompt before its wildcards and choices were decided; empty where there were none."""
+    negative_template: str = ""
     loras: tuple[LoraUse, ...] = ()
     controls: tuple[ControlUse, ...] = ()
+    image_prompts: tuple[ImagePrompt, ...] = ()
+    regions: tuple[RegionUse, ...] = ()
     backend: Annotated[
         str,
         Setting("Backend", "Which part of the computer draws.", choices=BACKENDS, where="machine"),
@@ -188,7 +245,9 @@ class GenerateSettings(Struct, frozen=True, kw_only=True, tag="settings"):
         """What is to be done, by what is given."""
         if not self.source:
             return "text-to-image"
-        return "inpaint" if self.mask else "image-to-image"
+        if self.upscale_factor > 1:
+            return "upscale"
+        return "inpaint" if self.mask or self.extend else "image-to-image"
 
 
 class Preferences(Struct, frozen=True, kw_only=True, tag="preferences"):
@@ -226,7 +285,7 @@ def fields(of: type[Struct] = GenerateSettings) -> Iterator[Field]:
     """The settings declared with a label, in the order of their declaration; lists of adapters have none."""
     hints = get_type_hints(of, include_extras=True)
     for field in msgspec.structs.fields(of):
-        declared, setting = (*get_args(hints[field.name]), None)[:2]
+        declared, setting = (*get_args(hints[field.name]), None, None)[:2]
         if not isinstance(setting, Setting):
             continue
         plain = [part for part in _parts(declared) if part is not type(None)]
@@ -245,9 +304,9 @@ def checked(settings: S) -> S:
     for field in fields(type(settings)):
         _check(field, getattr(settings, field.name))
     if isinstance(settings, GenerateSettings):
-        if settings.mask and not settings.source:
-            raise BadInput("There is a mask, but no source picture to draw into.", "Choose a source, too.", "source")
-        _check_adapters(settings)
+        _check_source(settings)
+        check_uses(settings.loras, settings.controls, settings.image_prompts, settings.regions)
+        _check_ways(settings)
     return settings
 
 
@@ -272,31 +331,43 @@ def _check(field: Field, value: Any) -> None:
         raise refusal(field, value)
 
 
-def _check_adapters(settings: GenerateSettings) -> None:
-    for many in (settings.loras, settings.controls):
-        if len(many) > MAX_ADAPTERS:
-            raise BadInput(f"{len(many)} adapters are too many.", f"Use at most {MAX_ADAPTERS}.", where="loras")
-    for lora in settings.loras:
-        for weight in (lora.weight, lora.text_encoder_weight):
-            if weight is not None and not -10 <= weight <= 10:
-                raise BadInput(
-                    f"The weight of the LoRA “{shown(lora.name)}” cannot be {weight:g}.",
-                    "Use a number from -10 to 10.",
-                    where="loras",
-                )
-    for control in settings.controls:
-        if not 0 <= control.weight <= 2:
+def _check_source(settings: GenerateSettings) -> None:
+    """What is done to a source needs one, and one thing at a time."""
+    given = {
+        "a mask": bool(settings.mask),
+        "an extension": bool(settings.extend),
+        "an upscale factor": settings.upscale_factor > 1,
+    }
+    asked = [name for name, is_given in given.items() if is_given]
+    if asked and not settings.source:
+        raise BadInput(f"There is {asked[0]}, but no source picture.", "Choose a source, too.", where="source")
+    if settings.upscale_factor > 1 and len(asked) > 1:
+        raise BadInput(
+            f"{asked[0].capitalize()} and {asked[-1]} do not go together.", "Do one after the other.", "source"
+        )
+    for side, pixels in settings.extend._asdict().items():
+        if isinstance(pixels, bool) or not isinstance(pixels, int) or not 0 <= pixels <= LARGEST_UPSCALED:
             raise BadInput(
-                f"The weight of the control “{shown(control.kind)}” cannot be {control.weight:g}.",
-                "Use a number from 0 to 2.",
-                where="controls",
+                f"A source cannot be extended by {shown(pixels)} pixels on the side “{side}”.",
+                f"Use whole numbers from 0 to {LARGEST_UPSCALED}.",
+                where="extend",
             )
-        if not 0 <= control.start < control.end <= 1:
-            raise BadInput(
-                f"The control “{shown(control.kind)}” cannot steer from {control.start:g} to {control.end:g}.",
-                "Use shares of the steps from 0 to 1, the first one smaller.",
-                where="controls",
-            )
+
+
+def _check_ways(settings: GenerateSettings) -> None:
+    """Ways of drawing that contradict one another."""
+    if settings.guidance_start > settings.guidance_end:
+        raise BadInput(
+            f"Guidance cannot go from {settings.guidance_start:g} to {settings.guidance_end:g} of the steps.",
+            "Let it start before it ends.",
+            where="guidance_start",
+        )
+    if settings.upscale_factor > 1 and settings.seamless != "off":
+        raise BadInput(
+            "What is upscaled is drawn in windows, whose edges are not the picture's.",
+            "Set Seamless to “off”.",
+            where="seamless",
+        )
 
 
 def _check_text(field: Field, value: str) -> None:
@@ -321,12 +392,6 @@ def refusal(field: Field, value: object) -> BadInput:
 
 def _bound(high: float) -> str:
     return str(int(high)) if float(high).is_integer() else f"{high:g}"
-
-
-def shown(value: object) -> str:
-    """A value short enough for a sentence."""
-    text = str(value)
-    return text if len(text) <= 40 else text[:40] + "…"
 
 
 def parsed(field: Field, text: str) -> Any:

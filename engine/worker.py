@@ -7,17 +7,20 @@ import signal
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO
 
 import msgspec
 
+from engine.backends.backend import Report
 from engine.backends.choice import choose, devices
+from engine.backends.patience import Wait, told_to
 from engine.child import VERSION, peak_memory_bytes
-from engine.errors import Cancelled, EaselError, OutOfMemory
+from engine.errors import Cancelled, EaselError, OutOfMemory, Overflowed, memory_said
+from engine.families import FAMILIES
 from engine.formats.picture_text import Made
+from engine.memory import Plan
 from engine.messages import (
     Cancel,
     CancelledJob,
@@ -25,6 +28,7 @@ from engine.messages import (
     Done,
     Draw,
     Failed,
+    Lay,
     Message,
     Picture,
     Preparing,
@@ -36,16 +40,17 @@ from engine.messages import (
     read_order,
 )
 from engine.paths import PART
-from engine.pictures import save
+from engine.pictures import as_png, save
 from engine.pipelines import Pipelines, warm_up
 
 if TYPE_CHECKING:
     import torch
     from PIL.Image import Image
 
-    from engine.tasks.draw import Prepared
 
 _log = logging.getLogger(__name__)
+WARM_UP_SECONDS = 6.0
+"""What importing the libraries takes on a laptop, about."""
 PREVIEW_SHARE = 6
 """A preview is made once the steps since the last took this many times what it cost."""
 
@@ -64,7 +69,7 @@ class Orders:
 
     def __init__(self, source: BinaryIO) -> None:
         self._source = source
-        self._waiting: queue.Queue[Draw] = queue.Queue()
+        self._waiting: queue.Queue[Draw | Lay] = queue.Queue()
         self._cancelled: set[str] = set()
         threading.Thread(target=self._read, daemon=True).start()
 
@@ -77,7 +82,7 @@ class Orders:
                 self._waiting.put(order)
         os._exit(0)  # the engine is gone; whatever runs here is for nobody
 
-    def next(self) -> Draw:
+    def next(self) -> Draw | Lay:
         """The next picture to make; waits for it."""
         return self._waiting.get()
 
@@ -95,17 +100,20 @@ class Worker:
         self._orders = orders
         self._pipelines = Pipelines()
         self._devices: list[Device] = []
+        self._warm: Wait[None] = Wait(lambda _: None)
+        self._settled: dict[str, Plan] = {}
+        """How the last job's pictures are made, after what failed for it."""
 
     def serve(self) -> None:
         """Say what the machine can do, then draw what is ordered, for ever."""
         self._devices = devices()
         chosen = choose(self._devices, "auto", "auto")
         self._tell(Ready(devices=tuple(self._devices), chosen=chosen.backend, precision=chosen.precisions[0]))
-        warm_up()  # seconds of imports that the first picture would wait for otherwise
+        self._warm = Wait(_warmed)  # seconds of imports that the first picture would wait for otherwise
         while True:
             order = self._orders.next()
             try:
-                self._draw(order)
+                self._lay(order) if isinstance(order, Lay) else self._draw(order)
             except Cancelled:
                 self._tell(CancelledJob(job=order.job, settings=order.settings))
             except EaselError as error:
@@ -117,31 +125,78 @@ class Worker:
     def _tell(self, message: Message) -> None:
         self._output.write(line(message))
 
-    def _draw(self, order: Draw) -> None:
-        from engine.tasks.draw import prepare
-
-        device = choose(self._devices, order.settings.backend, order.settings.precision)
-
-        def report(what: str, done: float) -> None:
-            self._orders.check(order.job)
-            self._tell(Preparing(job=order.job, what=what, done=done))
-
-        with _memory_said():
-            ready = prepare(self._pipelines, order, device, report)
-        self._tell(Started(job=order.job, backend=device.backend, precision=device.precisions[0], notes=ready.notes))
-        self._paint(order, device, ready)
-
-    def _paint(self, order: Draw, device: Device, ready: "Prepared") -> None:
-        from engine.tasks.draw import draw
-        from engine.tasks.preview import decoded
+    def _lay(self, order: Lay) -> None:
+        from engine.tasks.grid import sheet
 
         began = time.monotonic()
-        with _memory_said():
-            seen = self._pipelines.preview_decoder
-            image = draw(ready, _Steps(self, order, lambda latents: decoded(ready.passes[0].pipeline, seen, latents)))
+        image = sheet([Path(path) for path in order.pictures], order.columns, order.rows)
+        used = order.settings
+        made = Made(program=VERSION, settings=used, backend=used.backend, precision=used.precision, seconds=0.0)
+        save(as_png(image), Path(order.part), made)
+        self._tell(
+            Picture(
+                job=order.job,
+                path=order.part,
+                settings=used,
+                backend=used.backend,
+                precision=used.precision,
+                seconds=time.monotonic() - began,
+            )
+        )
+        self._tell(Done(job=order.job))
+
+    def _draw(self, order: Draw) -> None:
+        told = Preparing(job=order.job, what="")
+
+        def report(what: str, done: float) -> None:
+            nonlocal told
+            self._orders.check(order.job)
+            now = Preparing(job=order.job, what=what, done=round(done, 2))
+            if now != told:
+                told = now
+                self._tell(now)
+
+        with told_to(report):
+            self._warm.result("Starting the engine")
+        from engine.tasks.attempts import Attempts
+
+        attempts = Attempts(self._pipelines, order, self._devices, self._settled.get(order.job))
+        while True:
+            plan = attempts.plan()
+            overflowed = None
+            try:
+                with told_to(report), memory_said("The memory ran out while the picture was made."):
+                    self._paint(order, plan, attempts.notes, report)
+            except OutOfMemory:
+                _log.info("out of memory: %s", plan, exc_info=True)
+            except Overflowed as error:
+                overflowed = error.with_traceback(None)  # what it was raised in must not be kept alive
+            else:
+                self._settled = {order.job: plan}
+                return
+            if overflowed:
+                attempts.without_numbers(overflowed)
+            else:
+                attempts.without_memory()
+
+    def _paint(self, order: Draw, plan: Plan, why_again: tuple[str, ...], report: Report) -> None:
+        from engine.tasks.draw import draw, prepare
+        from engine.tasks.preview import decoded
+
+        device = plan.device
+        ready = prepare(self._pipelines, order, plan, report)
+        notes = (*why_again, *ready.notes)
+        self._tell(Started(job=order.job, backend=device.backend, precision=device.precisions[0], notes=notes))
+        began = time.monotonic()
+        seen = self._pipelines.preview_decoder if ready.pipeline else None
+        if device.offload and seen is self._pipelines.vae:
+            seen = None  # it would take the denoiser's place on the card after each step
+        drawn = draw(ready, _Steps(self, order, seen and (lambda latents: decoded(ready.pipeline, seen, latents))))
         seconds = time.monotonic() - began
         precision = device.precisions[0]
-        settings = msgspec.structs.replace(order.settings, backend=device.backend, precision=precision)
+        used = FAMILIES[order.model.family].scheduler(order.settings.scheduler)
+        asked = msgspec.structs.replace(order.settings, scheduler=used)
+        settings = msgspec.structs.replace(asked, backend=device.backend, precision=precision)
         made = Made(
             program=VERSION,
             settings=settings,
@@ -149,7 +204,7 @@ class Worker:
             precision=precision,
             seconds=round(seconds, 3),
         )
-        save(image, Path(order.part), made)
+        save(drawn.encoded, Path(order.part), made)
         self._tell(
             Picture(
                 job=order.job,
@@ -158,6 +213,7 @@ class Worker:
                 backend=device.backend,
                 precision=precision,
                 seconds=seconds,
+                notes=(*drawn.notes, *self._pipelines.mended(), *(_one_colour(drawn.image) if ready.pipeline else ())),
                 peak_memory_bytes=peak_memory_bytes(),
             )
         )
@@ -172,7 +228,7 @@ class Worker:
 class _Steps:
     """What is told after each step, and when a preview is worth its time."""
 
-    def __init__(self, worker: Worker, order: Draw, decode: "Callable[[torch.Tensor], Image]") -> None:
+    def __init__(self, worker: Worker, order: Draw, decode: "Callable[[torch.Tensor], Image] | None") -> None:
         self._worker = worker
         self._order = order
         self._decode = decode
@@ -188,8 +244,8 @@ class _Steps:
         recent = self._step_seconds[-10:]
         pace = sorted(recent)[len(recent) // 2]
         preview = ""
-        if self._order.previews and latents is not None and 1 < step < steps and self._is_due():
-            preview = self._preview(step, latents)
+        if self._order.previews and self._decode and latents is not None and 1 < step < steps and self._is_due():
+            preview = self._preview(step, latents, self._decode)
         self._worker.step_done(
             self._order,
             Progress(
@@ -206,31 +262,31 @@ class _Steps:
     def _is_due(self) -> bool:
         return self._since_preview >= PREVIEW_SHARE * self._preview_cost
 
-    def _preview(self, step: int, latents: "torch.Tensor") -> str:
+    def _preview(self, step: int, latents: "torch.Tensor", decode: "Callable[[torch.Tensor], Image]") -> str:
         began = time.monotonic()
         target = Path(self._order.previews) / f"{Path(self._order.part).stem}-{step}.png"
         part = target.with_suffix(PART)
-        self._decode(latents).save(part, "PNG", compress_level=1)
+        decode(latents).save(part, "PNG", compress_level=1)
         part.replace(target)
         self._preview_cost = time.monotonic() - began
         self._since_preview = 0.0
         return str(target)
 
 
-@contextmanager
-def _memory_said() -> Iterator[None]:
-    """Turn the libraries' ways of running out of memory into ours."""
-    import torch
-
-    try:
-        yield
-    except (torch.OutOfMemoryError, MemoryError) as error:
-        raise OutOfMemory(
-            "The memory ran out while the picture was made.", "Use a smaller size, or close other programs."
-        ) from error
+def _warmed(wait: Wait[None]) -> None:
+    wait.expected_seconds = WARM_UP_SECONDS
+    warm_up()
 
 
-def _failed(order: Draw, error: EaselError) -> Failed:
+def _one_colour(image: "Image") -> tuple[str, ...]:
+    """A sentence where every pixel is the same: no numbers overflowed, yet it is hardly what was wanted."""
+    bands = image.convert("RGB").split()
+    if any(low != high for low, high in (band.getextrema() for band in bands)):
+        return ()
+    return ("The picture is of one colour; another seed, scheduler or guidance scale may help.",)
+
+
+def _failed(order: Draw | Lay, error: EaselError) -> Failed:
     return Failed(
         job=order.job, cause=error.cause, advice=error.advice, where=error.where, settings=order.settings,
         fault="request" if error.exit_code == 2 else "engine",

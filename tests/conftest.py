@@ -16,6 +16,7 @@ from engine.messages import CancelledJob, Done, Event, Failed, Generate
 from engine.service import Service
 from engine.settings import GenerateSettings
 from tests.tiny_model import write_tiny_model
+from tests.tiny_xl import write_tiny_xl
 
 
 @pytest.fixture(scope="session")
@@ -35,6 +36,12 @@ def shared_home(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
 @pytest.fixture(scope="session")
 def tiny_model(shared_home: Path) -> Path:
     return shared_home / "models" / "tiny"
+
+
+@pytest.fixture(scope="session")
+def tiny_xl(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A Stable Diffusion XL model with three blocks, as the true one has; T2I-Adapters add to its middle, too."""
+    return write_tiny_xl(tmp_path_factory.mktemp("xl"), (16, 32, 32))
 
 
 class Engine:

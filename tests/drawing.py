@@ -7,6 +7,7 @@ from PIL import Image
 
 from engine.backends.choice import choose, devices
 from engine.library import adapters, index
+from engine.memory import Plan
 from engine.messages import Draw
 from engine.pipelines import Pipelines
 from engine.settings import GenerateSettings
@@ -18,16 +19,22 @@ def prepared(
 ) -> Prepared:
     """Everything loaded for a picture of these settings."""
     card = index.find(settings.model)
-    order = Draw(settings=settings, model=card, adapters=adapters.needed(settings, card), part="")
-    device = choose(devices(), backend, precision)
-    return prepare(pipelines or Pipelines(), order, device, lambda what, done: None)
+    order = Draw(
+        settings=settings,
+        model=card,
+        refiner=index.refiner(settings.refiner, card),
+        adapters=adapters.needed(settings, card),
+        part="",
+    )
+    plan = Plan(choose(devices(), backend, precision))
+    return prepare(pipelines or Pipelines(), order, plan, lambda what, done: None)
 
 
 def drawn(
     settings: GenerateSettings, backend: str = "torch", precision: str = "fp32", pipelines: Pipelines | None = None
 ) -> Image.Image:
     """The picture."""
-    return draw(prepared(settings, backend, precision, pipelines), lambda *_: None)
+    return draw(prepared(settings, backend, precision, pipelines), lambda *_: None).image
 
 
 def foreseen(

@@ -1,4 +1,4 @@
-"""A Stable Diffusion 1.x model of a few thousand random weights, written by diffusers itself."""
+"""A Stable Diffusion 1.x or 2.x model of a few thousand random weights, written by diffusers itself."""
 
 import json
 from pathlib import Path
@@ -8,8 +8,14 @@ from diffusers import AutoencoderKL, AutoencoderTiny, DDIMScheduler, StableDiffu
 from transformers import CLIPTextConfig, CLIPTextModel, CLIPTokenizer
 
 
-def write_tiny_model(folder: Path) -> Path:
-    """Save a real pipeline with 8 pixels a latent and a native size of 64; two runs write the same weights."""
+def write_tiny_model(folder: Path, kind: str = "sd1") -> Path:
+    """Save a real pipeline with 8 pixels a latent and a native size of 64; two runs write the same weights.
+
+    `kind` is "sd1", "sd1-inpaint" (nine channels go into the U-Net), "sd1-lcm" (told its guidance scale) or "sd2"
+    (a wider text encoder, velocity prediction and zero terminal SNR).
+    """
+    width = 1024 if kind == "sd2" else 768
+    schedule = {"prediction_type": "v_prediction", "rescale_betas_zero_snr": True, "timestep_spacing": "trailing"}
     torch.manual_seed(0)
     tokenizer_folder = folder / "tokenizer"
     write_tokenizer(tokenizer_folder)
@@ -25,10 +31,10 @@ def write_tiny_model(folder: Path) -> Path:
         text_encoder=CLIPTextModel(
             CLIPTextConfig(
                 vocab_size=514,
-                hidden_size=768,
+                hidden_size=width,
                 intermediate_size=64,
                 num_hidden_layers=1,
-                num_attention_heads=12,
+                num_attention_heads=width // 64,
                 bos_token_id=512,
                 eos_token_id=513,
                 pad_token_id=513,
@@ -37,11 +43,13 @@ def write_tiny_model(folder: Path) -> Path:
         tokenizer=CLIPTokenizer.from_pretrained(tokenizer_folder),
         unet=UNet2DConditionModel(
             sample_size=8,
+            in_channels=9 if kind == "sd1-inpaint" else 4,
+            time_cond_proj_dim=32 if kind == "sd1-lcm" else None,
             block_out_channels=(16, 32),
             layers_per_block=1,
             down_block_types=("CrossAttnDownBlock2D", "DownBlock2D"),
             up_block_types=("UpBlock2D", "CrossAttnUpBlock2D"),
-            cross_attention_dim=768,
+            cross_attention_dim=width,
             attention_head_dim=2,
             norm_num_groups=8,
         ),
@@ -52,6 +60,7 @@ def write_tiny_model(folder: Path) -> Path:
             clip_sample=False,
             set_alpha_to_one=False,
             steps_offset=1,
+            **(schedule if kind == "sd2" else {}),
         ),
         safety_checker=None,
         feature_extractor=None,

@@ -9,9 +9,10 @@ from transformers import CLIPTextConfig, CLIPTextModel, CLIPTextModelWithProject
 from tests.tiny_model import write_tokenizer
 
 
-def write_tiny_xl(folder: Path) -> Path:
+def write_tiny_xl(folder: Path, widths: tuple[int, ...] = (16, 32)) -> Path:
     """Save a real pipeline of 8 pixels a latent and a native size of 64; the widths between the parts are XL's own."""
     torch.manual_seed(0)
+    wide = len(widths) - 1
     for part, pad in (("tokenizer", "<|endoftext|>"), ("tokenizer_2", "!")):
         write_tokenizer(folder / part, pad)
     tokenizers = [CLIPTokenizer.from_pretrained(folder / part) for part in ("tokenizer", "tokenizer_2")]
@@ -31,17 +32,17 @@ def write_tiny_xl(folder: Path) -> Path:
         tokenizer_2=tokenizers[1],
         unet=UNet2DConditionModel(
             sample_size=8,
-            block_out_channels=(16, 32),
+            block_out_channels=widths,
             layers_per_block=1,
-            down_block_types=("DownBlock2D", "CrossAttnDownBlock2D"),
-            up_block_types=("CrossAttnUpBlock2D", "UpBlock2D"),
-            transformer_layers_per_block=(1, 2),
+            down_block_types=("DownBlock2D", *["CrossAttnDownBlock2D"] * wide),
+            up_block_types=(*["CrossAttnUpBlock2D"] * wide, "UpBlock2D"),
+            transformer_layers_per_block=(1, *[2] * wide),
             use_linear_projection=True,
             addition_embed_type="text_time",
             addition_time_embed_dim=8,
             projection_class_embeddings_input_dim=6 * 8 + 1280,
             cross_attention_dim=2048,
-            attention_head_dim=(2, 4),
+            attention_head_dim=(2, *[4] * wide),
             norm_num_groups=8,
         ),
         scheduler=EulerDiscreteScheduler(

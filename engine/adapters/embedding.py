@@ -23,6 +23,8 @@ def read_embedding(path: Path, widths: Sequence[int]) -> list[torch.Tensor]:
     """
     header = read_header(path)
     names = [name for name in _XL if name in header.tensors] or list(header.tensors)
+    if len(widths) == 1 and names == list(_XL):  # XL's refiner has the second text encoder alone
+        names = names[1:]
     shapes = [header.tensors[name].shape for name in names]
     if len(names) > 2 or any(len(shape) not in (1, 2) for shape in shapes):
         raise BadInput(f"“{path.name}” is no embedding.", "Choose another file.", where=str(path))

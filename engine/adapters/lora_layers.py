@@ -8,16 +8,13 @@ from typing import Any, NamedTuple
 import torch
 from safetensors import SafetensorError, safe_open
 
-from engine.adapters.lora_family import check_family, unfit
+from engine.adapters.lora_family import Modules, check_family, unfit
 from engine.adapters.lora_groups import Group
 from engine.adapters.lora_settings import Scaling
 from engine.adapters.low_rank import changed, product, rank
 from engine.errors import BadInput
 from engine.formats.lora_keys import Place
 from engine.formats.safetensors import Header
-
-Modules = Mapping[str, Mapping[str, tuple[int, ...]]]
-"""By part, the path of every module of a model that has a weight, and the shape of that weight."""
 
 _MAX_RANK = 8192
 _MAX_NUMBER = 1e6
@@ -49,17 +46,16 @@ def layers_of(path: Path, header: Header, groups: list[Group], modules: Modules)
     Raises BadInput naming the file: for factors that do not fit one another, another family's LoRA, one of which
     nothing fits, numbers that are none.
     """
-    unet = modules.get("unet", {})
     stand_ins = [_stand_ins(path, header, group) for group in groups]
     widths = dict(_widths(path, zip(groups, stand_ins, strict=True)))
-    check_family(path.name, header.tensors.keys(), widths, unet)
+    check_family(path.name, header.tensors.keys(), widths, modules)
     fitting = [
         (group, group.place)
         for group, shapes in zip(groups, stand_ins, strict=True)
         if group.place and _fits(shapes, modules[group.place.part][group.place.path])
     ]
     if not fitting:
-        raise unfit(path.name, widths, unet)
+        raise unfit(path.name, widths, modules)
     scaling = Scaling(path, header.metadata)
     try:
         with safe_open(path, framework="pt") as file:

@@ -1,1 +1,1 @@
-"""What draws: each backend is a module of four functions."""
+"""What draws: each backend is a module of five functions."""

@@ -1,9 +1,10 @@
 """What every backend offers: whether it is here, and the parts of a model ready to run on it."""
 
 from collections.abc import Callable
+from contextlib import AbstractContextManager
 from typing import Any, Protocol
 
-from engine.components import Component, Delta
+from engine.components import Component, Delta, Variation
 from engine.messages import Device
 
 Report = Callable[[str, float], None]
@@ -11,7 +12,7 @@ Report = Callable[[str, float], None]
 
 
 class Backend(Protocol):
-    """A module with these four functions."""
+    """A module with these five functions."""
 
     def probe(self) -> Device:
         """What of this backend the machine has. Loads no model."""
@@ -30,4 +31,12 @@ class Backend(Protocol):
 
     def merge(self, module: Any, component: Component, deltas: list[Delta]) -> None:
         """Let a placed module draw with these changes of its weights and no others; none restores them."""
+        ...
+
+    def vary(self, module: Any, variation: Variation) -> None:
+        """Let a placed module draw with that variation and no other."""
+        ...
+
+    def exact(self, module: Any) -> AbstractContextManager[None]:
+        """Inside, a placed autoencoder counts in float32, whatever its precision is outside."""
         ...

@@ -1,5 +1,7 @@
 """The backends, best first, and the choice among them."""
 
+from collections.abc import Sequence
+
 import msgspec
 
 from engine.backends import cpu, cuda, mps, openvino
@@ -15,7 +17,7 @@ def devices() -> list[Device]:
     return [backend.probe() for backend in BACKENDS.values()]
 
 
-def choose(devices: list[Device], backend: str, precision: str) -> Device:
+def choose(devices: Sequence[Device], backend: str, precision: str) -> Device:
     """The device to draw on, with the precision to use as the only one it lists.
 
     "auto" takes the first that is here and its fastest precision. Raises BadInput for one that is not here.

@@ -8,6 +8,8 @@ from engine.components import Component
 from engine.messages import Device
 
 merge = on_torch.merge
+vary = on_torch.vary
+exact = on_torch.exact
 
 
 def probe() -> Device:

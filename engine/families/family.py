@@ -1,8 +1,10 @@
 """What a family of models declares: names and numbers only, no torch."""
 
-from typing import NamedTuple
+from collections.abc import Mapping
+from typing import Any, Literal, NamedTuple
 
-from engine.settings import Task
+from engine.schedulers import SCHEDULERS, Scheduler
+from engine.settings import GenerateSettings, Task, fields
 
 
 class Family(NamedTuple):
@@ -13,13 +15,43 @@ class Family(NamedTuple):
     pipelines: dict[Task, str]
     """Task → its diffusers pipeline class."""
     controlled: dict[Task, str]
-    """The same, with ControlNets."""
+    """The same, with ControlNets; empty for a family that takes none."""
     components: dict[str, str]
     """Component folder → the only class allowed in it. A model folder that names another is refused."""
     options: dict[str, object]
     """What else its pipelines are made with."""
-    cross_attention_dim: int
+    marks: dict[str, object]
+    """Fields of the denoiser's configuration, and the values that only this family has there."""
+    denoiser: Literal["unet", "transformer"] = "unet"
+    """The component that predicts, step by step."""
+    optional: frozenset[str] = frozenset()
+    """Components that a model may leave out."""
+    native_latents: int = 0
+    """Latents a side of a picture in its own size; 0 for what the denoiser's configuration says."""
+    schedulers: Mapping[str, Scheduler] = SCHEDULERS
+    """Those it can use, by the names people know; the first one is its own."""
+    defaults: Mapping[str, Any] = {}
+    """Values of settings that suit it better than the usual ones."""
+    refined_by: frozenset[str] = frozenset()
+    """The families that can finish its pictures, being of the same latents and the same noise."""
+    without: frozenset[str] = frozenset()
+    """Settings that it cannot use; what they say is left aside."""
 
     def recognises(self, denoiser_config: dict[str, object]) -> bool:
         """Whether a denoiser with this diffusers configuration is of the family."""
-        return denoiser_config.get("cross_attention_dim") == self.cross_attention_dim
+        return all(denoiser_config.get(name) == value for name, value in self.marks.items())
+
+    def scheduler(self, asked: str) -> str:
+        """The scheduler that is used where this one is asked for: itself, or the family's own."""
+        return asked if asked in self.schedulers else next(iter(self.schedulers))
+
+    def notes(self, asked: GenerateSettings) -> tuple[str, ...]:
+        """What of the settings is left aside, in sentences."""
+        scheduler = self.scheduler(asked.scheduler)
+        said = [f"{self.label} cannot use the scheduler {asked.scheduler}; {scheduler} draws instead."]
+        if scheduler == asked.scheduler:
+            said = []
+        for field in fields():
+            if field.name in self.without and getattr(asked, field.name) != field.default:
+                said.append(f"{self.label} does without a {field.setting.label.lower()}; it is left aside.")
+        return tuple(said)

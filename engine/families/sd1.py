@@ -29,5 +29,5 @@ FAMILY = Family(
     controlled=CONTROLLED,
     components=COMPONENTS,
     options=OPTIONS,
-    cross_attention_dim=768,
+    marks={"cross_attention_dim": 768},
 )

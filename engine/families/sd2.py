@@ -10,5 +10,5 @@ FAMILY = Family(
     controlled=CONTROLLED,
     components=COMPONENTS,
     options=OPTIONS,
-    cross_attention_dim=1024,
+    marks={"cross_attention_dim": 1024},
 )

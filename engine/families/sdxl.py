@@ -25,5 +25,6 @@ FAMILY = Family(
         "scheduler": "",
     },
     options={"add_watermarker": False},
-    cross_attention_dim=2048,
+    refined_by=frozenset({"sdxl", "sdxl-refiner"}),
+    marks={"cross_attention_dim": 2048},
 )

@@ -2,6 +2,7 @@
 
 import json
 import re
+from pathlib import Path
 from typing import Any
 
 import msgspec
@@ -62,6 +63,12 @@ def a1111_text(made: Made, model_hash: str = "") -> str:
         pairs |= {"Variation seed": settings.variation_seed, "Variation seed strength": strength}
     if settings.clip_skip > 1:
         pairs["Clip skip"] = settings.clip_skip
+    if settings.vae:
+        pairs["VAE"] = Path(settings.vae).name
+    if settings.seamless == "both ways":
+        pairs["Tiling"] = True
+    templates = {"Template": settings.template, "Negative Template": settings.negative_template}
+    pairs |= {key: template for key, template in templates.items() if template}
     lines = [settings.prompt]
     if settings.negative_prompt:
         lines.append(f"{_NEGATIVE} {settings.negative_prompt}")

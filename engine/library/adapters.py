@@ -4,14 +4,16 @@ from pathlib import Path
 
 from engine import paths
 from engine.errors import BadInput, closest
-from engine.library.recognise import read_json
+from engine.library.autoencoders import autoencoder_for
+from engine.library.image_prompts import chosen
+from engine.library.nets import net_for
+from engine.library.preprocessors import model_for
 from engine.messages import Adapters, ChosenLora, ModelCard
 from engine.prompt import parse
-from engine.settings import ControlUse, GenerateSettings, LoraUse
+from engine.settings import LANCZOS, GenerateSettings, LoraUse
 
 SUFFIX = ".safetensors"
-_LINES = ("canny", "lines", "scribble", "line art", "soft edge", "none", "invert")
-"""The kinds of control image that a ControlNet for lines understands."""
+UPSCALERS = (SUFFIX, ".onnx")
 
 
 def needed(settings: GenerateSettings, card: ModelCard) -> Adapters:
@@ -19,12 +21,21 @@ def needed(settings: GenerateSettings, card: ModelCard) -> Adapters:
 
     Raises BadInput for a name that nothing is installed under, and for a ControlNet that is made for another model.
     """
-    said = [LoraUse(name=each.name, weight=each.weight, text_encoder_weight=each.text_encoder_weight)
-            for each in parse(settings.prompt).loras]  # fmt: skip
+    if any(parse(each.prompt).loras for each in settings.regions):
+        raise BadInput(
+            "The prompt of a region calls a LoRA, and LoRAs change the whole picture.",
+            "Call it in the main prompt.",
+            where="regions",
+        )
+    said = [LoraUse(**each._asdict()) for each in parse(settings.prompt).loras]
     return Adapters(
         loras=tuple(_lora(each) for each in (*settings.loras, *said)),
-        nets=tuple(str(_net(each, card)) for each in settings.controls),
+        nets=tuple(str(net_for(each, card)) for each in settings.controls),
+        preprocessors=tuple(model_for(each.kind) for each in settings.controls),
+        image_prompts=tuple(chosen(each, card) for each in settings.image_prompts),
         embeddings=tuple((name, str(path)) for name, path in _files("embeddings").items()),
+        upscaler=_upscaler(settings.upscaler),
+        vae=autoencoder_for(settings.vae, card),
     )
 
 
@@ -38,59 +49,31 @@ def _lora(use: LoraUse) -> ChosenLora:
             "loras",
         )
     of_text = use.weight if use.text_encoder_weight is None else use.text_encoder_weight
-    return ChosenLora(path=str(path), weight=use.weight, text_encoder_weight=of_text)
+    return ChosenLora(path=str(path), weight=use.weight, text_encoder_weight=of_text, blocks=use.blocks)
 
 
-def _net(use: ControlUse, card: ModelCard) -> Path:
-    known = {each.name.casefold(): each for folder in paths.adapters("controlnet") for each in _folders(folder)}
-    if not use.net:
-        return _fitting(use.kind, list(known.values()), card)
-    path = known.get(use.net.casefold()) or _own(use.net, "")
-    if path is None or not (path / "config.json").is_file():
+def _upscaler(name: str) -> str:
+    if name.strip().casefold() in ("", LANCZOS.casefold()):
+        return ""
+    known = _files("upscaler", UPSCALERS)
+    path = known.get(name.casefold()) or next((_own(name, each) for each in UPSCALERS if _own(name, each)), None)
+    if path is None:
         raise BadInput(
-            f"There is no ControlNet named “{use.net[:80]}”.", closest(use.net, [each.name for each in known.values()]),
-            "controls",
-        )  # fmt: skip
-    if not _is_for(path, card):
-        raise BadInput(
-            f"The ControlNet “{path.name}” is made for another model than “{card.name}”.",
-            "Choose a ControlNet of the model's family.",
-            where=str(path),
+            f"There is no upscaler named “{name[:80]}”.",
+            closest(name, [LANCZOS, *(each.stem for each in known.values())]),
+            where="upscaler",
         )
-    return path
+    return str(path)
 
 
-def _fitting(kind: str, known: list[Path], card: ModelCard) -> Path:
-    """One whose name has the kind in it, or for lines any that has "lines" in its name."""
-    word = kind.replace(" ", "")
-    for part in (word, *(("lines",) if kind in _LINES else ())):
-        for path in known:
-            if part in path.name.casefold().replace("-", "").replace("_", "") and _is_for(path, card):
-                return path
-    raise BadInput(
-        f"No ControlNet for “{kind}” that fits the model “{card.name}” is installed.",
-        "Add one, or name the one to use.",
-        where="controls",
-    )
-
-
-def _is_for(net: Path, card: ModelCard) -> bool:
-    denoiser, own = read_json(Path(card.path) / "unet" / "config.json"), read_json(net / "config.json")
-    return all(own.get(name) == denoiser.get(name) for name in ("cross_attention_dim", "block_out_channels"))
-
-
-def _files(kind: str) -> dict[str, Path]:
+def _files(kind: str, suffixes: tuple[str, ...] = (SUFFIX,)) -> dict[str, Path]:
     """By name without its ending, in small letters; a person's own go before the starter's."""
     found: dict[str, Path] = {}
     for folder in paths.adapters(kind):
         if folder.is_dir():
-            for path in sorted(folder.glob(f"*{SUFFIX}")):
+            for path in sorted(each for each in folder.iterdir() if each.suffix.lower() in suffixes):
                 found.setdefault(path.stem.casefold(), path)
     return found
-
-
-def _folders(folder: Path) -> list[Path]:
-    return sorted(each for each in folder.iterdir() if (each / "config.json").is_file()) if folder.is_dir() else []
 
 
 def _own(name: str, suffix: str) -> Path | None:

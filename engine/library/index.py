@@ -3,6 +3,7 @@
 from pathlib import Path
 
 from engine.errors import BadInput, EaselError, closest
+from engine.families import FAMILIES
 from engine.library.recognise import recognise
 from engine.messages import ModelCard
 from engine.paths import STARTER, models
@@ -19,7 +20,7 @@ def cards() -> list[ModelCard]:
     return found
 
 
-def find(name: str) -> ModelCard:
+def find(name: str, where: str = "model") -> ModelCard:
     """The model of that name, or in the folder of that path. Raises BadInput for unknown and broken ones."""
     known = cards()
     card = next((card for card in known if card.name.casefold() == name.strip().casefold()), None)
@@ -30,11 +31,25 @@ def find(name: str) -> ModelCard:
         raise BadInput(
             f"There is no model named “{name[:80]}”.",
             closest(name, [card.name for card in known]),
-            where="model",
+            where=where,
         )
     if card.broken:
-        raise BadInput(*_two_sentences(card), where="model")
+        raise BadInput(*_two_sentences(card), where=where)
     return card
+
+
+def refiner(name: str, card: ModelCard) -> ModelCard | None:
+    """The model that finishes another's pictures; None for no name. Raises BadInput where the two do not fit."""
+    if not name:
+        return None
+    found = find(name, "refiner")
+    if found.family not in FAMILIES[card.family].refined_by:
+        raise BadInput(
+            f"“{found.name}” cannot finish the pictures of “{card.name}”.",
+            "Choose a refiner of the model's family, or none.",
+            where="refiner",
+        )
+    return found
 
 
 def _is_model(folder: Path) -> bool:

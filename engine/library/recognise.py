@@ -12,6 +12,7 @@ from engine.formats.safetensors import read_header
 
 WEIGHTS = ("diffusion_pytorch_model.safetensors", "model.safetensors")
 _CONFIGS = {"scheduler": "scheduler_config.json", "tokenizer": "tokenizer_config.json"}
+TOKENIZER_FILES = {"CLIPTokenizer": ("vocab.json", "merges.txt"), "T5Tokenizer": ("tokenizer.json",)}
 _MAX_JSON = 16 * 2**20
 
 
@@ -30,17 +31,18 @@ class Recognised(NamedTuple):
 def recognise(folder: Path) -> Recognised:
     """What the folder holds. Raises BadInput that says what is missing, damaged or foreign."""
     index = read_json(folder / "model_index.json")
-    denoiser = read_json(folder / "unet" / "config.json")
+    denoiser = _denoiser(folder)
     family = _family(folder, denoiser)
-    _check_classes(folder, index, family)
-    for part in family.components:
+    parts = parts_of(folder, family)
+    _check_classes(folder, index, parts)
+    for part, name in parts.items():
         if part.startswith("tokenizer"):
-            _check_tokenizer(folder / part)
-    files = [weights(folder / part) for part, name in family.components.items() if _heavy(part, name)]
+            _check_tokenizer(folder / part, name)
+    files = [file for part in parts if is_heavy(part) for file in weight_files(folder / part)]
     tensors = [tensor for file in files for tensor in read_header(file).tensors.values()]
     return Recognised(
         family,
-        *_sizes(folder, denoiser),
+        *_sizes(folder, family, denoiser),
         size_bytes=sum(file.stat().st_size for file in files),
         parameters=sum(math.prod(tensor.shape) for tensor in tensors),
     )
@@ -73,7 +75,59 @@ def weights(part: Path) -> Path:
     for name in WEIGHTS:
         if (part / name).is_file():
             return part / name
-    raise missing(part / WEIGHTS[part.name == "text_encoder"])
+    raise missing(part / WEIGHTS[part.name.startswith("text_encoder")])
+
+
+def weight_files(part: Path) -> list[Path]:
+    """All weights files of a component folder: one, or the several that its index lists. Raises BadInput."""
+    for name in WEIGHTS:
+        index = part / f"{name}.index.json"
+        if not (part / name).is_file() and index.is_file():
+            return [_listed(part, each) for each in sorted(set(map(str, _weight_map(index).values())))]
+    return [weights(part)]
+
+
+def file_of(part: Path, tensor: str) -> Path:
+    """The weights file of a component folder that a tensor is in. Raises BadInput."""
+    files = weight_files(part)
+    if len(files) == 1:
+        return files[0]
+    return next(file for file in files if tensor in read_header(file).tensors)
+
+
+def parts_of(folder: Path, family: Family) -> dict[str, str]:
+    """The family's components that the model has, and their classes; optional ones it may leave out."""
+    index = read_json(folder / "model_index.json")
+    return {
+        part: name
+        for part, name in family.components.items()
+        if part not in family.optional or any(_named(index, part))
+    }
+
+
+def is_heavy(part: str) -> bool:
+    """Whether a component is a module with weights."""
+    return not part.startswith(("tokenizer", "scheduler"))
+
+
+def _weight_map(index: Path) -> dict[str, Any]:
+    found = read_json(index).get("weight_map")
+    if not isinstance(found, dict) or not found:
+        raise BadInput(f"“{_short(index)}” of the model is damaged.", "Copy the model folder again.", str(index))
+    return found
+
+
+def _listed(part: Path, name: str) -> Path:
+    path = part / Path(name).name
+    if not path.is_file():
+        raise missing(path)
+    return path
+
+
+def _denoiser(folder: Path) -> dict[str, Any]:
+    """The configuration of what predicts: a U-Net, else a transformer."""
+    part = "transformer" if (folder / "transformer").is_dir() else "unet"
+    return read_json(folder / part / "config.json")
 
 
 def _family(folder: Path, denoiser: dict[str, Any]) -> Family:
@@ -86,10 +140,15 @@ def _family(folder: Path, denoiser: dict[str, Any]) -> Family:
     )
 
 
-def _check_classes(folder: Path, index: dict[str, Any], family: Family) -> None:
-    for part, allowed in family.components.items():
-        entry = index.get(part)
-        named = entry[1] if isinstance(entry, list) and len(entry) == 2 else None
+def _named(index: dict[str, Any], part: str) -> tuple[Any, Any]:
+    """The library and the class that a model's index names for a part; None where it names none."""
+    entry = index.get(part)
+    return (entry[0], entry[1]) if isinstance(entry, list) and len(entry) == 2 else (None, None)
+
+
+def _check_classes(folder: Path, index: dict[str, Any], parts: dict[str, str]) -> None:
+    for part, allowed in parts.items():
+        named = _named(index, part)[1]
         if named is None:
             raise missing(folder / part)
         if allowed and named not in (allowed, f"{allowed}Fast"):
@@ -98,27 +157,27 @@ def _check_classes(folder: Path, index: dict[str, Any], family: Family) -> None:
                 "Easel never runs code from a model; use another model.",
                 str(folder),
             )
-        read_json(folder / part / _CONFIGS.get(part.split("_2")[0], "config.json"))
+        read_json(folder / part / _CONFIGS.get(part.rstrip("_23"), "config.json"))
 
 
-def _heavy(part: str, name: str) -> bool:
-    return bool(name) and not part.startswith("tokenizer")
-
-
-def _check_tokenizer(folder: Path) -> None:
-    for name in ("vocab.json", "merges.txt"):
+def _check_tokenizer(folder: Path, class_name: str) -> None:
+    for name in TOKENIZER_FILES[class_name]:
         if not (folder / name).is_file():
             raise missing(folder / name)
 
 
-def _sizes(folder: Path, denoiser: dict[str, Any]) -> tuple[int, int]:
-    """The native size, and what sizes must be multiples of: the VAE's pixels a latent, halved at each level."""
+def _sizes(folder: Path, family: Family, denoiser: dict[str, Any]) -> tuple[int, int]:
+    """The native size, and what sizes must be multiples of: the VAE's pixels a latent, halved at each level.
+
+    Transformers take two latents a side as one token.
+    """
     latent_levels = _levels(folder, read_json(folder / "vae" / "config.json"))
-    sample = denoiser.get("sample_size")
+    sample = family.native_latents or denoiser.get("sample_size")
     if not isinstance(sample, int) or not 1 <= sample <= 1024:
         raise _no_size(folder)
     pixels = 2 ** (latent_levels - 1)
-    return sample * pixels, pixels * 2 ** (_levels(folder, denoiser) - 1)
+    halvings = 1 if family.denoiser == "transformer" else _levels(folder, denoiser) - 1
+    return sample * pixels, pixels * 2**halvings
 
 
 def _levels(folder: Path, config: dict[str, Any]) -> int:

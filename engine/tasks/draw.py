@@ -2,137 +2,230 @@
 
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, Protocol
 
+import numpy as np
 from msgspec import structs
 from PIL import Image, ImageOps
+from PIL.PngImagePlugin import PngInfo
 
 from engine.backends.backend import Report
-from engine.conditioning import Conditioning, conditioned
-from engine.memory import plan
-from engine.messages import Device, Draw, ModelCard
+from engine.expand import few_steps_of
+from engine.families import FAMILIES
+from engine.memory import Plan
+from engine.messages import Adapters, Draw, ModelCard
+from engine.pictures import Encode, as_png
 from engine.pipelines import Pipelines
-from engine.settings import GenerateSettings, Task
-from engine.tasks.generate import Given, OnStep, generate
-from engine.tasks.masks import part
+from engine.settings import GenerateSettings
+from engine.tasks.generate import Given, OnStep
+from engine.tasks.guidance import variation
+from engine.tasks.masks import outpainted, part
 from engine.tasks.preprocessors import control_image
-from engine.tasks.sources import read_mask, read_source
+from engine.tasks.sources import Source, framed, read_mask, read_photo, read_source, written_back
+from engine.tasks.stages import Enlarging, Ensemble, Redrawing, redrawing, refined
 
 Back = Callable[[Image.Image], Image.Image]
 
 
-class Pass(NamedTuple):
-    """One run of a pipeline, everything loaded and encoded."""
+class Stage(Protocol):
+    """A part of the work on a picture."""
 
-    pipeline: Any
-    settings: GenerateSettings
-    words: Conditioning
-    given: Given
+    @property
+    def steps(self) -> int:
+        """How much work it is, in steps of a denoiser or tiles of an upscaler."""
+        ...
+
+    def run(self, image: Image.Image | None, on_step: OnStep) -> Image.Image:
+        """The picture after it; `image` is the picture before. `on_step` may raise Cancelled to stop."""
+        ...
 
 
 class Prepared(NamedTuple):
     """All that a picture needs."""
 
-    passes: tuple[Pass, ...]
-    """Each draws anew, larger, what the one before made. None at all where nothing of the source may change."""
+    stages: tuple[Stage, ...]
+    """None at all where nothing of the source may change."""
     source: Image.Image | None
     back: Back
+    """From what was drawn to the whole picture."""
+    photo: Source | None
+    """What the finished picture gets its profile, EXIF, alpha and bits from."""
     notes: tuple[str, ...]
     """What was changed to make it fit, and what is not as it should be; sentences."""
 
+    @property
+    def pipeline(self) -> Any:
+        """The diffusers pipeline of the first drawing; None where nothing is drawn."""
+        return next((each.pipeline for each in self.stages if isinstance(each, (Redrawing, Ensemble))), None)
 
-def prepare(pipelines: Pipelines, order: Draw, device: Device, report: Report) -> Prepared:
-    """Load what is not loaded yet, put the adapters in, encode the prompts.
+
+class Drawn(NamedTuple):
+    """A finished picture, as pixels and as a file."""
+
+    image: Image.Image
+    encoded: Encode
+    notes: tuple[str, ...]
+    """What of the source could not be kept, in sentences."""
+
+
+class _Task(NamedTuple):
+    """What is to be drawn first, and what becomes of it."""
+
+    given: Given
+    back: Back
+    photo: Source | None
+
+
+def prepare(pipelines: Pipelines, order: Draw, plan: Plan, report: Report) -> Prepared:
+    """Load what is not loaded yet as the plan has it, put the adapters in, encode the prompts.
 
     Raises BadInput for what does not fit together, OutOfMemory, and what `report` raises to stop it.
     """
-    settings, card = order.settings, order.model
-    loaded = pipelines.holds(card, device)
-    larger = _larger(settings, card)
-    new_nets = [folder for folder in order.adapters.nets if not (loaded and pipelines.has_net(folder))]
-    fits = plan(device, larger, None if loaded else card, list(map(Path, dict.fromkeys(new_nets))))
-    if not loaded:
-        report("Loading the model", 0.0)
-    pipelines.load(card, device, report)
-    notes = pipelines.change(order.adapters.loras)
+    settings, adapters, device = order.settings, order.adapters, plan.device
+    task = _task(settings, adapters)
+    if settings.task == "upscale" and not settings.strength:
+        enlarging = Enlarging.by(order.adapters.upscaler, _size(settings), device, task.given.source)
+        return Prepared((enlarging,), task.given.source, task.back, task.photo, _notes(task.photo))
+    largest = drawn_last(settings, order.model)
+    notes = _load(pipelines, order, plan, report)
     nets = pipelines.nets(order.adapters.nets, report)
-    for decoder in (pipelines.vae, pipelines.preview_decoder):
-        (decoder.enable_tiling if fits.tiled else decoder.disable_tiling)()
-    given, back = _given(settings)
-    asked = [(settings, given)]
-    if larger is not settings:
-        asked.append((larger, Given(controls=_controls(larger))))
-    passes = (_pass(pipelines, order, nets, *each) for each in asked)
+    stages: list[Stage | None] = []
+    source = task.given.source
+    if settings.task == "upscale":
+        stages += [
+            Enlarging.by(order.adapters.upscaler, _size(largest), device, source),
+            redrawing(pipelines, order, largest, nets, Given(controls=_controls(largest, adapters)), in_windows=True),
+        ]
+    else:
+        drawing = redrawing(pipelines, order, settings, nets, task.given)
+        stages.append(refined(pipelines, order, drawing, device, report))
+        if largest is not settings:
+            stages.append(Enlarging.by(order.adapters.upscaler, _size(largest), device, source))
+            stages.append(redrawing(pipelines, order, largest, nets, Given(controls=_controls(largest, adapters))))
     return Prepared(
-        tuple(each for each in passes if each is not None),
-        given.source,
-        back,
-        (*fits.notes, *notes, *(() if loaded else pipelines.notes)),
-    )
+        tuple(each for each in stages if each is not None), source, task.back, task.photo,
+        (*notes, *_notes(task.photo)),
+    )  # fmt: skip
 
 
-def _pass(pipelines: Pipelines, order: Draw, nets: list[Any], settings: GenerateSettings, given: Given) -> Pass | None:
-    """A run with these settings; None where it is so short that it changes nothing."""
-    is_first = settings is order.settings
-    task: Task = settings.task if is_first else "image-to-image"
-    steps = settings.steps if task == "text-to-image" else int(settings.steps * settings.strength)
-    if not steps:
-        return None
-    pipeline = pipelines.pipeline(task, settings.scheduler, nets)
-    words = conditioned(pipeline, settings, dict(order.adapters.embeddings), steps)
-    return Pass(pipeline, settings, words, given)
-
-
-def draw(ready: Prepared, on_step: OnStep) -> Image.Image:
+def draw(ready: Prepared, on_step: OnStep) -> Drawn:
     """The picture; of an inpainting the whole source with the new part. `on_step` may raise Cancelled to stop."""
     image, done = ready.source, 0
-    steps = sum(each.words.steps for each in ready.passes)
-    for place, each in enumerate(ready.passes):
-        given = each.given
-        if place and image is not None:
-            size = (each.settings.width or 0, each.settings.height or 0)
-            given = given._replace(source=image.resize(size, Image.Resampling.LANCZOS))
-        told = on_step if len(ready.passes) == 1 else _part(on_step, done, each.words.steps, steps)
-        image = generate(each.pipeline, each.settings, each.words, told, given)
-        done += each.words.steps
+    steps = sum(each.steps for each in ready.stages)
+    for each in ready.stages:
+        image = each.run(image, on_step if len(ready.stages) == 1 else _part(on_step, done, each.steps, steps))
+        done += each.steps
     assert image is not None
-    return ready.back(image)
+    whole = ready.back(image)
+    if ready.photo is None:
+        return Drawn(whole, as_png(whole), ())
+    kept = written_back(ready.photo, np.asarray(whole.convert("RGB")), "PNG")
+
+    def encoded(text: PngInfo) -> bytes:
+        return kept.encoded(text)
+
+    return Drawn(kept.image, encoded, kept.notes)
 
 
 def _part(on_step: OnStep, before: int, own: int, steps: int) -> OnStep:
-    """Of one pass with `own` steps, as steps of all of them."""
+    """Of one stage with `own` steps, as steps of all of them."""
     return lambda step, of, latents: on_step(before + step * own // of, steps, latents)
 
 
-def _larger(settings: GenerateSettings, card: ModelCard) -> GenerateSettings:
-    """The settings of the second drawing; where there is none, the same ones."""
+def _load(pipelines: Pipelines, order: Draw, plan: Plan, report: Report) -> tuple[str, ...]:
+    """Have the model and its LoRAs on the device; sentences about them and the plan."""
+    card = order.model
+    loaded = pipelines.holds(card, plan.device)
+    if not loaded:
+        report("Loading the model", 0.0)
+    pipelines.load(card, plan.device, report)
+    notes = pipelines.change(order.adapters.loras)
+    pipelines.show(order.adapters.image_prompts, read_source, report)
+    pipelines.wear(order.adapters.vae, report)
+    pipelines.vary(variation(order.settings), tiled=plan.tile > 0)
+    if plan.tile and order.settings.seamless != "off":
+        notes = (*notes, "Decoded in tiles, so the edges of the picture may not quite meet.")
+    for decoder in (pipelines.vae, pipelines.preview_decoder):
+        _tile(decoder, plan.tile)
+    if few_steps_of(order.settings, card):
+        quick = order.settings
+        said = f"{quick.scheduler}, guidance scale {quick.guidance_scale:g}, {quick.steps} steps"
+        notes = (*notes, f"This is made for few steps, so it is drawn with {said}.")
+    left = FAMILIES[card.family].notes(order.settings)
+    return (*plan.notes, *left, *notes, *(() if loaded else pipelines.notes))
+
+
+def _tile(decoder: Any, side: int) -> None:
+    """Have it decode in tiles of so many pixels a side, or whole."""
+    if not side:
+        decoder.disable_tiling()
+        return
+    pixels = decoder.tile_sample_min_size // decoder.tile_latent_min_size
+    decoder.tile_sample_min_size, decoder.tile_latent_min_size = side, side // pixels
+    decoder.enable_tiling()
+
+
+def drawn_last(settings: GenerateSettings, card: ModelCard) -> GenerateSettings:
+    """The settings of the last drawing; where it is the first, the same ones."""
+    if settings.task == "upscale":
+        width, height = (_whole(side, card.size_multiple) for side in _size(settings))
+        return structs.replace(settings, width=width, height=height)
     if settings.hires_scale == 1 or settings.task == "inpaint":
         return settings
     width, height = (
-        int(side * settings.hires_scale) // card.size_multiple * card.size_multiple
-        for side in (settings.width or 0, settings.height or 0)
+        int(side * settings.hires_scale) // card.size_multiple * card.size_multiple for side in _size(settings)
     )
     return structs.replace(settings, width=width, height=height, strength=settings.hires_strength)
 
 
-def _given(settings: GenerateSettings) -> tuple[Given, Back]:
+def _whole(side: int, multiple: int) -> int:
+    """The multiple that is nearest to a side, and not nothing."""
+    return max(1, round(side / multiple)) * multiple
+
+
+def _task(settings: GenerateSettings, adapters: Adapters) -> _Task:
     """The pictures that the settings name, in the size that is drawn; and what makes the finished one of the drawn."""
-    size = (settings.width or 0, settings.height or 0)
-    controls = _controls(settings)
+    size, controls = _size(settings), _controls(settings, adapters)
     if settings.task == "text-to-image":
-        return Given(controls=controls), _as_drawn
-    source = read_source(Path(settings.source))
+        return _Task(Given(controls=controls), _as_drawn, None)
+    photo = read_photo(Path(settings.source))
+    source = photo.picture
+    if settings.task == "upscale":
+        return _Task(Given(source), lambda drawn: _fitted(drawn, size), photo)
     if settings.task == "image-to-image":
-        return Given(ImageOps.fit(source, size, Image.Resampling.LANCZOS), None, controls), _as_drawn
-    mask = read_mask(Path(settings.mask), source.size)
+        fitted = ImageOps.fit(source, size, Image.Resampling.LANCZOS)
+        return _Task(Given(fitted, None, controls), _as_drawn, photo)
+    mask, feather = Image.new("L", source.size), settings.mask_feather
+    if settings.mask:
+        mask = read_mask(Path(settings.mask), source.size)
+    if settings.extend:
+        frame = outpainted(source, *settings.extend)
+        frame.mask.paste(255, (settings.extend.left, settings.extend.top), mask)
+        photo = framed(photo, np.asarray(frame.source), settings.extend)
+        source, mask, feather = frame.source, frame.mask, max(frame.feather, feather)
     padding = settings.mask_padding if settings.inpaint_area == "only masked" else None
-    some = part(source, mask, size, padding=padding, feather=settings.mask_feather)
-    return Given(some.source, some.mask, controls), some.back
+    some = part(source, mask, size, padding=padding, feather=feather)
+    return _Task(Given(some.source, some.mask, controls), some.back, photo)
 
 
-def _controls(settings: GenerateSettings) -> tuple[Image.Image, ...]:
-    size = (settings.width or 0, settings.height or 0)
-    return tuple(control_image(each.kind, read_source(Path(each.image)), size) for each in settings.controls)
+def _controls(settings: GenerateSettings, adapters: Adapters) -> tuple[Image.Image, ...]:
+    models = adapters.preprocessors or ("",) * len(settings.controls)
+    return tuple(
+        control_image(each.kind, read_source(Path(each.image)), _size(settings), model)
+        for each, model in zip(settings.controls, models, strict=True)
+    )
+
+
+def _size(settings: GenerateSettings) -> tuple[int, int]:
+    return settings.width or 0, settings.height or 0
+
+
+def _fitted(image: Image.Image, size: tuple[int, int]) -> Image.Image:
+    return image if image.size == size else image.resize(size, Image.Resampling.LANCZOS)
+
+
+def _notes(photo: Source | None) -> tuple[str, ...]:
+    return photo.notes if photo else ()
 
 
 def _as_drawn(drawn: Image.Image) -> Image.Image:

@@ -1,15 +1,19 @@
 """One call of a diffusers pipeline: the one place that knows the names of their arguments."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
 import torch
 from PIL import Image
 
+from engine.adapters.ip_adapter import Shown
+from engine.adapters.t2i_adapter import Hint, hinted
 from engine.conditioning import Conditioning, Pair
-from engine.errors import EaselError
-from engine.settings import GenerateSettings
+from engine.errors import Overflowed
+from engine.settings import ControlUse, GenerateSettings
+from engine.tasks.guidance import Region
+from engine.tasks.guidance import guided as otherwise_guided
 from engine.tasks.preview import Foresight
 
 OnStep = Callable[[int, int, torch.Tensor | None], None]
@@ -23,7 +27,18 @@ class Given(NamedTuple):
     mask: Image.Image | None = None
     """White where the source is drawn anew."""
     controls: tuple[Image.Image, ...] = ()
-    """A control image for each of the settings' controls."""
+    """A control image for each of the settings' controls, or of the pipeline's ControlNets."""
+    hints: tuple[Hint, ...] = ()
+    """What T2I-Adapters found in their control images."""
+    shown: tuple[Shown, ...] = ()
+    """What was seen in the image prompts."""
+    regions: tuple[Region, ...] = ()
+    """Parts of the picture with prompts of their own."""
+    latents: torch.Tensor | None = None
+    """[1, c, h, w] of a picture that another model has begun, instead of a source."""
+    start: float = 0.0
+    end: float = 1.0
+    """From which share of the steps to which this model draws: an ensemble of experts (Podell et al. 2023, SDXL)."""
 
 
 def generate(
@@ -32,33 +47,55 @@ def generate(
     """One picture of width x height pixels; `on_step` may raise Cancelled to stop.
 
     The noise comes from torch's generator on the CPU, so a seed starts every backend alike.
-    Raises EaselError where the model gives no numbers, rather than a black picture.
+    Raises Overflowed where the model gives no numbers, rather than a black picture.
     """
-    foreseen = Foresight(pipeline.scheduler)
-    noise = torch.Generator("cpu").manual_seed(settings.seed or 0)
-    guided = settings.guidance_scale > 1
+    pixels: np.ndarray = _run(pipeline, settings, words, on_step, given or Given())
+    _check(np.isfinite(pixels).all())
+    return pipeline.image_processor.numpy_to_pil(pixels)[0]
 
-    def after_step(running: Any, step: int, _timestep: Any, _: dict[str, Any]) -> dict[str, Any]:
-        on_step(step + 1, running.num_timesteps, foreseen.latents)
-        now = words.changes.get((step + 1) * words.steps // running.num_timesteps)
-        return {} if now is None else _changed(now, guided=guided)
 
-    pixels: np.ndarray = pipeline(
-        **_from_words(words.first, guided=guided),
-        num_inference_steps=settings.steps,
-        guidance_scale=settings.guidance_scale,
-        generator=noise,
-        callback_on_step_end=after_step,
-        output_type="np",
-        **_from_pictures(settings, given or Given()),
-        **_varied(pipeline, settings, noise, given or Given()),
-    ).images[0]
-    if not np.isfinite(pixels).all():
-        raise EaselError(
+def _check(finite: Any) -> None:
+    if not finite:
+        raise Overflowed(
             "The model gave no picture: its numbers overflowed.",
             "Choose the precision “fp32”, or another scheduler.",
         )
-    return pipeline.image_processor.numpy_to_pil(pixels)[0]
+
+
+def begin(
+    pipeline: Any, settings: GenerateSettings, words: Conditioning, on_step: OnStep, given: Given
+) -> torch.Tensor:
+    """The latents [1, c, h, w] of a picture that is drawn as far as `given.end`, for another model to finish."""
+    return _run(pipeline, settings, words, on_step, given)[None]
+
+
+def _run(pipeline: Any, settings: GenerateSettings, words: Conditioning, on_step: OnStep, given: Given) -> Any:
+    """Pixels [h, w, 3] in 0 to 1; latents [c, h, w] where the picture is not drawn to its end."""
+    foreseen = Foresight(pipeline.scheduler)
+    noise = torch.Generator("cpu").manual_seed(settings.seed or 0)
+    guided = settings.guidance_scale > 1 and hasattr(type(pipeline), "do_classifier_free_guidance")  # FLUX.1 has none
+
+    def after_step(running: Any, step: int, _timestep: Any, had: dict[str, Any]) -> dict[str, Any]:
+        _check(had["latents"].isfinite().all())
+        on_step(step + 1, running.num_timesteps, _spread(pipeline, settings, foreseen.latents))
+        now = words.changes.get((step + 1) * words.steps // running.num_timesteps)
+        return {} if now is None else _changed(now, guided=guided)
+
+    given = given or Given()
+    others = otherwise_guided(pipeline, settings, given.regions, both=guided, part=(given.start, given.end))
+    with others, hinted(pipeline, given.hints, guided=guided):
+        images = pipeline(
+            **_from_words(words.first, guided=guided),
+            num_inference_steps=settings.steps,
+            guidance_scale=settings.guidance_scale,
+            generator=noise,
+            callback_on_step_end=after_step,
+            output_type="np" if given.end == 1 else "latent",
+            **_from_pictures(pipeline, settings, given),
+            **_from_prompts_shown(given.shown, guided=guided),
+            **_varied(pipeline, settings, noise, given),
+        ).images
+    return images[0]
 
 
 def _from_words(words: Pair, *, guided: bool) -> dict[str, Any]:
@@ -77,7 +114,9 @@ def _changed(words: Pair, *, guided: bool) -> dict[str, torch.Tensor]:
     spoken = words if guided else (words.positive,)
     pooled = [each.pooled for each in spoken if each.pooled is not None]
     changed = {"prompt_embeds": torch.cat([each.tokens for each in spoken])}
-    return changed | ({"add_text_embeds": torch.cat(pooled)} if pooled else {})
+    if pooled:  # under the name that XL's pipelines take it by, and Stable Diffusion 3's; FLUX.1's take none
+        changed |= dict.fromkeys(("add_text_embeds", "pooled_prompt_embeds"), torch.cat(pooled))
+    return changed
 
 
 def _varied(pipeline: Any, settings: GenerateSettings, noise: torch.Generator, given: Given) -> dict[str, torch.Tensor]:
@@ -85,34 +124,57 @@ def _varied(pipeline: Any, settings: GenerateSettings, noise: torch.Generator, g
 
     Between the two on a great circle, so that the mixture is as strong as each (A1111's variation seed).
     """
-    if not settings.variation_strength or given.source is not None:
+    if not settings.variation_strength or given.source is not None or given.latents is not None:
         return {}
-    scale = pipeline.vae_scale_factor
-    shape = (1, pipeline.unet.config.in_channels, (settings.height or 0) // scale, (settings.width or 0) // scale)
+    channels, height, width = _latent_shape(pipeline, settings)
+    shape = (1, channels, height, width)
     other = torch.Generator("cpu").manual_seed(settings.variation_seed or 0)
     one, two = (torch.randn(shape, generator=each) for each in (noise, other))
     cosine = (one * two).sum() / (one.norm() * two.norm())
     angle, share = torch.arccos(cosine.clamp(-1, 1)), settings.variation_strength
     mixed = (torch.sin((1 - share) * angle) * one + torch.sin(share * angle) * two) / torch.sin(angle)
-    return {"latents": mixed.to(pipeline.unet.device, pipeline.unet.dtype)}
+    if hasattr(pipeline, "_pack_latents"):
+        mixed = pipeline._pack_latents(mixed, 1, channels, height, width)
+    return {"latents": mixed.to(pipeline._execution_device, pipeline.vae.dtype)}
 
 
-def _from_pictures(settings: GenerateSettings, given: Given) -> dict[str, Any]:
-    """The arguments for size, source, mask and control images; an image to image pipeline takes its source's size."""
+def _spread(pipeline: Any, settings: GenerateSettings, latents: torch.Tensor | None) -> torch.Tensor | None:
+    """The latents as [1, c, h, w], also of FLUX.1, which has each two by two of them in a row."""
+    if latents is None or latents.ndim == 4:
+        return latents
+    return pipeline._unpack_latents(latents, settings.height, settings.width, pipeline.vae_scale_factor)
+
+
+def _latent_shape(pipeline: Any, settings: GenerateSettings) -> tuple[int, int, int]:
+    scale = pipeline.vae_scale_factor
+    return pipeline.vae.config.latent_channels, (settings.height or 0) // scale, (settings.width or 0) // scale
+
+
+def _from_prompts_shown(shown: Sequence[Shown], *, guided: bool) -> dict[str, Any]:
+    """The argument for image prompts."""
+    return {"ip_adapter_image_embeds": [each.both(guided=guided) for each in shown]} if shown else {}
+
+
+def _from_pictures(pipeline: Any, settings: GenerateSettings, given: Given) -> dict[str, Any]:
+    """The arguments for size, source, mask and control images; a U-Net's image to image takes its source's size."""
     arguments: dict[str, Any] = {}
-    if given.source is None or given.mask is not None:
+    is_new = given.source is None and given.latents is None
+    if is_new or given.mask is not None or hasattr(pipeline, "transformer"):
         arguments |= {"width": settings.width, "height": settings.height}
     if given.source is not None:
         arguments |= {"image": given.source, "strength": settings.strength}
     if given.mask is not None:
         arguments["mask_image"] = given.mask
+    if given.latents is not None:
+        arguments |= {"image": given.latents, "denoising_start": given.start}
+    if given.end < 1:
+        arguments["denoising_end"] = given.end
     if given.controls:
-        images = list(given.controls)
-        arguments["image" if given.source is None else "control_image"] = images if len(images) > 1 else images[0]
-        columns = {
-            "controlnet_conditioning_scale": [each.weight for each in settings.controls],
-            "control_guidance_start": [each.start for each in settings.controls],
-            "control_guidance_end": [each.end for each in settings.controls],
+        uses: tuple[ControlUse, ...] = pipeline.controlnet.uses
+        arguments |= {
+            "image" if given.source is None else "control_image": list(given.controls),
+            "controlnet_conditioning_scale": [each.weight for each in uses],
+            "control_guidance_start": [each.start for each in uses],
+            "control_guidance_end": [each.end for each in uses],
         }
-        arguments |= {name: each if len(each) > 1 else each[0] for name, each in columns.items()}
     return arguments

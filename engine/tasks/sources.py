@@ -5,7 +5,7 @@ Sizes and damage are judged by `engine.pictures.opened`, before anything is deco
 
 import math
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from io import BytesIO
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -157,6 +157,18 @@ def written_back(source: Source, pixels: np.ndarray, kind: str = "") -> WrittenB
     options = _BEST.get(kind, {}) | _metadata(source, icc, size, kind, notes)
     shown = _joined(values, None if alpha is None else _upper(alpha))
     return WrittenBack(Image.fromarray(shown), deep, kind, options, tuple(notes))
+
+
+def framed(source: Source, pixels: np.ndarray, by: tuple[int, int, int, int]) -> Source:
+    """The source in a larger frame of 8-bit sRGB `pixels`, larger `by` left, top, right, bottom; opaque around it."""
+    left, top, right, bottom = by
+    original, alpha = source.original, source.alpha
+    if original is not None:
+        original = cv2.copyMakeBorder(original, top, bottom, left, right, cv2.BORDER_REPLICATE)
+    if alpha is not None:
+        opaque = int(np.iinfo(alpha.dtype).max)
+        alpha = cv2.copyMakeBorder(alpha, top, bottom, left, right, cv2.BORDER_CONSTANT, value=opaque)
+    return replace(source, pixels=pixels, original=original, alpha=alpha)
 
 
 def read_mask(path: Path, size: tuple[int, int]) -> Image.Image:

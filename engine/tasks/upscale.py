@@ -9,11 +9,9 @@ import numpy as np
 import torch
 from PIL import Image
 
-from engine.errors import BadInput, EaselError, OutOfMemory
+from engine.errors import BadInput, EaselError, OutOfMemory, for_want_of_memory
 from engine.upscalers.upscaler import Upscaler
 
-LANCZOS = "Lanczos"
-"""The name of the upscaler that is always there."""
 MAX_PIXELS = 2**28
 """Of a result, four times what Easel reads; in RGB 800 MB."""
 SMALLEST = 64
@@ -191,7 +189,7 @@ def _run(upscaler: Upscaler, tile: np.ndarray) -> np.ndarray:
     try:
         enlarged = upscaler(given)[0].permute(1, 2, 0).numpy()
     except (RuntimeError, MemoryError) as error:
-        if not _for_want_of_memory(error):
+        if not for_want_of_memory(error):
             raise
         raise OutOfMemory(
             f"There is too little memory for the upscaler “{upscaler.name}”.",
@@ -203,9 +201,3 @@ def _run(upscaler: Upscaler, tile: np.ndarray) -> np.ndarray:
             "Choose the precision “fp32”, or another upscaler.",
         )
     return enlarged.clip(0, 1)
-
-
-def _for_want_of_memory(error: Exception) -> bool:
-    """Torch says so on CUDA by a class and on the CPU by "DefaultCPUAllocator", OpenVINO by "bad_alloc"."""
-    said = str(error).lower()
-    return isinstance(error, MemoryError | torch.OutOfMemoryError) or "alloc" in said or "out of memory" in said

@@ -20,7 +20,7 @@ from engine.messages import Progress, WorkerLost
 from engine.settings import GenerateSettings, Preferences
 
 pytestmark = pytest.mark.timeout(900)
-PATIENCE_MS = 120_000
+PATIENCE_MS = 300_000
 """A loaded machine imports torch and compiles the model in this time."""
 
 

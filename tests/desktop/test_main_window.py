@@ -139,7 +139,7 @@ def test_every_control_has_a_name(window: MainWindow) -> None:
 def test_the_keyboard_reaches_everything_in_the_panel(qtbot: QtBot, window: MainWindow) -> None:
     panel, seen = window.create_screen.panel, []
     widget: QWidget = panel.prompt
-    for _ in range(60):
+    for _ in range(200):
         widget = widget.nextInFocusChain()
         seen.append(widget)
     for name in ("width", "steps", "scheduler", "seed", "count", "model"):

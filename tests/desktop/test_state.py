@@ -78,3 +78,17 @@ def test_ending_is_over_when_the_job_is(state: State) -> None:
     state.set("ending", "a")
     state.take(CancelledJob(job="a"))
     assert state.now.ending == ""
+
+
+def test_notes_stay_until_the_next_job(state: State) -> None:
+    state.asked("a")
+    state.take(Started(job="a", backend="torch", precision="fp32", notes=("in tiles",)))
+    made = Picture(
+        job="a", path="a.png", settings=GenerateSettings(), backend="torch", precision="fp32", seconds=1,
+        notes=("in tiles", "of one colour"),
+    )  # fmt: skip
+    state.take(made)
+    state.take(Done(job="a"))
+    assert state.now.notes == ("in tiles", "of one colour")
+    state.asked("b")
+    assert state.now.notes == ()

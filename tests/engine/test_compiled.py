@@ -1,12 +1,14 @@
 """Compiled graphs on the disk: found again, and not without end."""
 
+import json
 import os
 from pathlib import Path
 
 import numpy as np
 import pytest
 
-from engine.backends.openvino.compiled import folder_for, trim
+from engine.backends.openvino.compiled import folder_for, home, trim
+from engine.cli import main
 
 
 @pytest.fixture(autouse=True)
@@ -42,3 +44,25 @@ def test_what_was_not_used_for_longest_goes_first(tmp_path: Path) -> None:
     assert sorted(each.name for each in tmp_path.iterdir()) == ["second", "third"]
     trim(tmp_path, 0)
     assert [each.name for each in tmp_path.iterdir()] == ["third"], "the newest is in use"
+
+
+def test_the_cache_is_shown_and_cleared(capsys: pytest.CaptureFixture[str]) -> None:
+    def shown(*more: str) -> dict[str, object]:
+        assert main(["models", "cache", "--json", *more]) == 0
+        return json.loads(capsys.readouterr().out)
+
+    assert (shown()["graphs"], shown("--clear")["bytes"]) == (0, 0)
+    for name in ("a", "b"):
+        (home() / name).mkdir(parents=True)
+        (home() / name / "x.blob").write_bytes(bytes(1500000))
+    assert (shown()["graphs"], shown()["bytes"]) == (2, 3000000)
+    assert main(["models", "cache"]) == 0
+    assert capsys.readouterr().out.startswith("2 compiled graphs, 3 MB (at most 8.6 GB")
+    assert shown("--clear") == {
+        "graphs": 2,
+        "bytes": 3000000,
+        "folder": str(home()),
+        "limit_bytes": 8 * 2**30,
+        "cleared": True,
+    }
+    assert (shown()["graphs"], list(home().iterdir())) == (0, [])

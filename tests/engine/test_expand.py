@@ -1,9 +1,12 @@
+from pathlib import Path
+
 import pytest
 
 from engine.errors import BadInput
 from engine.expand import expand
 from engine.messages import ModelCard
 from engine.settings import MAX_SEED, GenerateSettings
+from engine.uses import RegionUse
 
 CARD = ModelCard(name="m", path="", family="sd1", native_size=512, size_multiple=64)
 
@@ -65,3 +68,30 @@ def test_variations_keep_the_seed_and_have_the_next_of_their_own() -> None:
     some = expand(GenerateSettings(seed=5, variation_strength=0.2, count=2), CARD)
     assert some[0].variation_seed is not None
     assert some[1].variation_seed != some[0].variation_seed
+
+
+def test_each_picture_chooses_by_its_own_seed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("EASEL_HOME", str(tmp_path))
+    (tmp_path / "wildcards").mkdir()
+    (tmp_path / "wildcards" / "动物.txt").write_text("猫\n狗\n鸟\n", "utf-8")
+    asked = GenerateSettings(prompt="__动物__ {a|b|c}", negative_prompt="{x|y}", seed=5, count=20)
+    parts = expand(asked, CARD)
+    assert len({part.prompt for part in parts}) > 4
+    assert len({part.negative_prompt for part in parts}) == 2
+    assert {(part.template, part.negative_template) for part in parts} == {(asked.prompt, asked.negative_prompt)}
+    again = GenerateSettings(prompt=asked.prompt, seed=parts[7].seed)
+    assert expand(again, CARD)[0].prompt == parts[7].prompt
+    (made_again,) = expand(parts[7], CARD)
+    assert (made_again.prompt, made_again.negative_prompt) == (parts[7].prompt, parts[7].negative_prompt)
+    assert expand(GenerateSettings(prompt="plain"), CARD)[0].template == ""
+    with pytest.raises(BadInput, match="no wildcard “植物”"):
+        expand(GenerateSettings(prompt="__植物__"), CARD)
+
+
+def test_a_region_chooses_for_itself() -> None:
+    asked = GenerateSettings(seed=5, regions=tuple(RegionUse(mask="x.png", prompt="{a|b|c|d|e|f}") for _ in range(9)))
+    (part,) = expand(asked, CARD)
+    assert len({each.prompt for each in part.regions}) > 2
+    assert {each.template for each in part.regions} == {"{a|b|c|d|e|f}"}
+    (again,) = expand(part, CARD)
+    assert [each.prompt for each in again.regions] == [each.prompt for each in part.regions]

@@ -73,3 +73,11 @@ def test_fields_of_a_newer_easel_are_passed_over() -> None:
 def test_every_scheduler_has_its_name_there() -> None:
     for name in SCHEDULERS:
         assert "Sampler: " in a1111_text(_made(scheduler=name))
+
+
+def test_what_was_chosen_and_from_what() -> None:
+    made = _made(prompt="a red cat", template="a {red|blue} cat", negative_prompt="x", negative_template="__w__")
+    assert read_easel(easel_text(made)) == made
+    found = read_a1111(a1111_text(made))
+    assert (found["Prompt"], found["Template"]) == ("a red cat", "a {red|blue} cat")
+    assert (found["Negative prompt"], found["Negative Template"]) == ("x", "__w__")

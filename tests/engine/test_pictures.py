@@ -22,7 +22,7 @@ def made() -> Made:
 def test_pixels_and_settings_come_back(tmp_path: Path, made: Made) -> None:
     image = Image.effect_noise((64, 48), 80).convert("RGB")
     path = tmp_path / "a.png"
-    pictures.save(image, path, made)
+    pictures.save(pictures.as_png(image), path, made)
     found, parameters = pictures.read(path)
     assert found == made
     assert parameters["Prompt"] == "猫 🐱"
@@ -50,7 +50,7 @@ def test_what_is_no_picture_is_refused(tmp_path: Path, content: bytes) -> None:
 
 def test_every_truncation_is_refused_or_read(tmp_path: Path, made: Made) -> None:
     whole = tmp_path / "whole.png"
-    pictures.save(Image.new("RGB", (16, 16), "red"), whole, made)
+    pictures.save(pictures.as_png(Image.new("RGB", (16, 16), "red")), whole, made)
     data = whole.read_bytes()
     for length in range(0, len(data) - 60, 40):
         cut = tmp_path / "cut.png"

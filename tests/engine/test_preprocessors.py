@@ -5,9 +5,9 @@ import pytest
 from PIL import Image, ImageDraw
 
 from engine.errors import BadInput
-from engine.tasks.preprocessors import PREPROCESSORS, control_image
+from engine.tasks.preprocessors import WITHOUT_MODEL, control_image
 
-READY = [kind for kind, each in PREPROCESSORS.items() if each.make]
+READY = list(WITHOUT_MODEL)
 LINES = ("canny", "lines", "soft edge", "line art", "scribble")
 
 

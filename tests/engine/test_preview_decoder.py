@@ -159,7 +159,7 @@ def test_previews_come_from_it_and_the_picture_from_the_vae(model: Path, backend
     assert type(pipelines.vae) is type(vae)
     assert pipelines.notes == ()
     for latents in seen:
-        pipeline = pipelines.pipeline("text-to-image", "DDIM", [])
+        pipeline = pipelines.pipeline("text-to-image", "DDIM", None)
         ours = np.asarray(decoded(pipeline, pipelines.preview_decoder, latents))
         difference = np.abs(ours.astype(np.int16) - _pixels(_reference(folder), latents))
         assert difference.max() <= BFLOAT16_LEVELS
@@ -168,7 +168,7 @@ def test_previews_come_from_it_and_the_picture_from_the_vae(model: Path, backend
 def test_without_one_previews_come_from_the_vae_as_diffusers_decodes(model: Path) -> None:
     pipelines = Pipelines()
     latents = _drawn(pipelines, model, "torch")[-1]
-    pipeline = pipelines.pipeline("text-to-image", "DDIM", [])
+    pipeline = pipelines.pipeline("text-to-image", "DDIM", None)
     with torch.no_grad():
         pixels = pipeline.vae.decode(latents / pipeline.vae.config.scaling_factor).sample
     theirs = pipeline.image_processor.postprocess(pixels)[0]

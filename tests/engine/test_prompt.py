@@ -74,6 +74,7 @@ def test_taking_turns() -> None:
         "a b", "a c", "a d", "a b", "a c"
     ]  # fmt: skip
     assert said("[x|(y:1.2)]", 2) == [("y", 1.2)]
+    assert said("[红｜蓝]", 2) == [("蓝", 1.0)]
     assert said("[x|]", 2) == []
 
 
@@ -83,6 +84,9 @@ def test_taking_turns() -> None:
         ("<lora:name>", LoraCall("name", 1.0, None)),
         ("<lora:a name 名:0.8>", LoraCall("a name 名", 0.8, None)),
         ("(<lora:x:-0.5:0.25>)", LoraCall("x", -0.5, 0.25)),
+        ("<lora:x:0.8:lbw=1,0, .5>", LoraCall("x", 0.8, None, (1.0, 0.0, 0.5))),
+        ("<lora:x:0.8:0.2:lbw=1>", LoraCall("x", 0.8, 0.2, (1.0,))),
+        ("<lora:x:lbw=0,1:0.7>", LoraCall("x", 0.7, None, (0.0, 1.0))),
     ],
 )
 def test_lora_calls(text: str, call: LoraCall) -> None:
@@ -98,6 +102,10 @@ def test_lora_calls(text: str, call: LoraCall) -> None:
         ("<lora:x:much>", "no number"),
         ("<lora:x:1e309>", "out of range"),
         ("<lora:x:nan>", "out of range"),
+        ("<lora:x:1:lbw=1,nan>", "out of range"),
+        ("<lora:x:1:lbw=MIDD>", "no number"),
+        ("<lora:x:1:lbw=>", "no number"),
+        ("<lora:x:lbw=1:lbw=0>", "names no LoRA"),
         ("(x:1e309)", "out of range"),
         ("(x:nan)", "out of range"),
         ("(at 10:30)", "weight “30” in the prompt is out of range"),

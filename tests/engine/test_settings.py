@@ -5,6 +5,7 @@ import pytest
 
 from engine.errors import BadInput
 from engine.settings import ControlUse, GenerateSettings, LoraUse, checked, fields, parsed
+from engine.uses import RegionUse
 
 
 @pytest.mark.parametrize(
@@ -52,7 +53,7 @@ def test_every_limit_itself_is_allowed() -> None:
     for field in fields():
         if field.type in (int, float) and math.isfinite(field.setting.high):
             for limit in (field.setting.low, field.setting.high):
-                checked(msgspec.structs.replace(GenerateSettings(), **{field.name: field.type(limit)}))
+                checked(msgspec.structs.replace(GenerateSettings(source="picture.png"), **{field.name: field.type(limit)}))
 
 
 def test_a_misspelt_scheduler_is_answered_with_the_nearest() -> None:
@@ -73,7 +74,12 @@ def test_text_that_is_no_number_is_refused_with_the_range() -> None:
         ({"loras": (LoraUse(name="x", weight=float("inf")),)}, "LoRA “x” cannot be inf"),
         ({"loras": (LoraUse(name="x", weight=float("nan")),)}, "LoRA “x” cannot be nan"),
         ({"loras": (LoraUse(name="x", text_encoder_weight=11.0),)}, "LoRA “x” cannot be 11"),
+        ({"loras": (LoraUse(name="x", blocks=(1.0, float("nan"))),)}, "LoRA “x” cannot be nan"),
         ({"loras": (LoraUse(name="x"),) * 1000}, "1000 adapters are too many"),
+        ({"regions": (RegionUse(mask="m.png", weight=1.5),)}, "weight of a region cannot be 1.5"),
+        ({"regions": (RegionUse(mask="m.png", prompt="\ud800"),)}, "not text"),
+        ({"guidance_start": 0.6, "guidance_end": 0.5}, "Guidance cannot go from 0.6 to 0.5"),
+        ({"source": "a.png", "upscale_factor": 2.0, "seamless": "sideways"}, "drawn in windows"),
         ({"controls": (ControlUse(kind="canny", image="c.png", weight=-1.0),)}, "control “canny” cannot be -1"),
         ({"controls": (ControlUse(kind="canny", image="c.png", start=0.5, end=0.5),)}, "cannot steer from 0.5 to 0.5"),
     ],
@@ -96,5 +102,6 @@ def test_settings_survive_json_whole() -> None:
         guidance_scale=7.25,
         loras=(LoraUse(name="风格", weight=0.5),),
         controls=(ControlUse(kind="canny", image="图.png"),),
+        regions=(RegionUse(mask="左.png", prompt="猫", template="{猫|狗}"),),
     )
     assert msgspec.json.decode(msgspec.json.encode(settings), type=GenerateSettings) == settings

@@ -79,6 +79,21 @@ def test_a_call_in_the_prompt_is_the_same(tiny_model: Path) -> None:
     assert drawn(called).tobytes() == drawn(_with(0.7, 0.2)).tobytes()
 
 
+@pytest.mark.parametrize("backend", ["torch", "openvino"])
+def test_block_weights_leave_the_other_blocks_as_they_were(lora: Path, tmp_path: Path, backend: str) -> None:
+    """BASE, IN00 to IN03, M00, OUT00 to OUT03: the same as a file with the one block's layers."""
+    pipelines = Pipelines()
+    rows = {"lora_unet_down": "0,0,0.5,0,0,0,0,0,0,0", "lora_unet_mid": "0,0,0,0,0,0.5,0,0,0,0"}
+    for start, row in rows.items():
+        path = tmp_path / f"{start}.safetensors"
+        save_file({name: each for name, each in load_file(lora).items() if name.startswith(start)}, path)
+        some = structs.replace(PLAIN, loras=(LoraUse(name=str(path), weight=0.4),))
+        called = structs.replace(PLAIN, prompt=f"a red house<lora:tiny style 风格:0.8:lbw={row}>")
+        assert drawn(called, backend, "fp32", pipelines).tobytes() == drawn(some, backend, "fp32", pipelines).tobytes()
+    with pytest.raises(BadInput, match="was given 3 block weights"):
+        prepared(structs.replace(PLAIN, prompt="<lora:tiny style 风格:1:lbw=1,0,1>"), pipelines=pipelines)
+
+
 @pytest.mark.parametrize("weight", [1.0, 0.5])
 def test_openvino_is_torch_within_one_level(weight: float) -> None:
     assert _difference(drawn(_with(weight), "openvino"), drawn(_with(weight))) <= 1

@@ -1,5 +1,6 @@
 """Every task and conditioning against diffusers' own pipeline for it, called as a person with diffusers would."""
 
+import json
 from pathlib import Path
 from typing import Any
 
@@ -12,11 +13,14 @@ from msgspec import structs
 from PIL import Image
 from safetensors.torch import load_file, save_file
 
+from engine.library import index
 from engine.pipelines import Pipelines
 from engine.settings import ControlUse, GenerateSettings
 from engine.tasks.masks import part
 from tests.drawing import drawn
+from tests.reference.conftest import Agree, Cell
 from tests.tiny_controlnet import write_tiny_controlnet
+from tests.tiny_model import write_tiny_model
 from tests.tiny_xl import write_tiny_xl
 
 SIZE = (96, 64)
@@ -29,10 +33,13 @@ CONTROLS = {"": (), "one net": (0.8,), "two nets": (0.8, 0.4)}
 TASKS = ("text-to-image", "image-to-image", "inpaint")
 
 
-@pytest.fixture(scope="module", params=["sd1", "sdxl"])
+@pytest.fixture(scope="module", params=["sd1", "sd2", "sdxl"])
 def model(request: pytest.FixtureRequest, tiny_model: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A tiny model of the family."""
-    return write_tiny_xl(tmp_path_factory.mktemp("xl")) if request.param == "sdxl" else tiny_model
+    if request.param == "sd1":
+        return tiny_model
+    folder = tmp_path_factory.mktemp(request.param)
+    return write_tiny_xl(folder) if request.param == "sdxl" else write_tiny_model(folder, request.param)
 
 
 @pytest.fixture(scope="module")
@@ -118,6 +125,10 @@ def _theirs(settings: GenerateSettings, nets: list[Path]) -> Image.Image:
     ).images[0]
 
 
+def _family(model: Path) -> str:
+    return index.find(str(model)).family
+
+
 def _difference(one: Image.Image, other: Image.Image) -> int:
     return int(np.abs(np.asarray(one, np.int16) - np.asarray(other, np.int16)).max())
 
@@ -133,6 +144,7 @@ def test_a_task_is_diffusers_own(
     nets: list[Path],
     pictures: dict[str, Path],
     kept: dict[tuple[str, Path], Pipelines],
+    agree: Agree,
 ) -> None:
     settings = _asked(task, pictures, model, nets, CONTROLS[controls])
     ours = drawn(settings, backend, "fp32", kept.setdefault((backend, model), Pipelines()))
@@ -142,7 +154,28 @@ def test_a_task_is_diffusers_own(
         theirs = part(source, mask, SIZE, padding=None, feather=settings.mask_feather).back(theirs)
         outside = np.asarray(mask) == 0
         assert np.array_equal(np.asarray(ours)[outside], np.asarray(source)[outside])
-    assert _difference(ours, theirs) <= LEVELS[backend]
+    agree(ours, theirs, Cell(_family(model), task, controls or "prompt", backend, "fp32"))
+
+
+@pytest.mark.parametrize("precision", ["bf16", "int8"])
+def test_fewer_bits_are_near(precision: str, model: Path, agree: Agree) -> None:
+    settings = structs.replace(PLAIN, model=str(model))
+    ours = drawn(settings, "openvino", precision)
+    agree(ours, _theirs(settings, []), Cell(_family(model), "text-to-image", "prompt", "openvino", precision))
+
+
+@pytest.mark.parametrize("backend", LEVELS)
+def test_an_inpainting_model_is_diffusers_own(
+    backend: str, pictures: dict[str, Path], tmp_path_factory: pytest.TempPathFactory, agree: Agree
+) -> None:
+    """One with nine channels, which sees the mask and what is around it."""
+    model = write_tiny_model(tmp_path_factory.mktemp("nine"), "sd1-inpaint")
+    settings = _asked("inpaint", pictures, model, [], ())
+    source, mask = Image.open(pictures["source"]), Image.open(pictures["mask"])
+    back = part(source, mask, SIZE, padding=None, feather=settings.mask_feather).back
+    agree(
+        drawn(settings, backend), back(_theirs(settings, [])), Cell("sd1", "inpaint", "nine channels", backend, "fp32")
+    )
 
 
 def test_a_control_changes_the_picture(model: Path, nets: list[Path], pictures: dict[str, Path]) -> None:
@@ -162,7 +195,8 @@ def test_an_embedding_is_diffusers_own(
     (tmp_path / "embeddings").mkdir()
     noise = torch.Generator().manual_seed(9)
     two = (model / "text_encoder_2").exists()
-    widths = {"clip_l": 768, "clip_g": 1280} if two else {"emb_params": 768}
+    own = json.loads((model / "text_encoder" / "config.json").read_text())["hidden_size"]
+    widths = {"clip_l": 768, "clip_g": 1280} if two else {"emb_params": own}
     file = tmp_path / "embeddings" / "Easel-Word.safetensors"
     save_file({name: torch.randn(2, width, generator=noise) for name, width in widths.items()}, file)
     settings = structs.replace(PLAIN, model=str(model), prompt="a easel-word house", negative_prompt="easel-word")

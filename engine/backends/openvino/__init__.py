@@ -1,15 +1,21 @@
 """OpenVINO on the CPU: the heavy parts as compiled graphs inside shells of their diffusers classes."""
 
 import importlib.util
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import psutil
 
+from engine.backends import on_torch
 from engine.backends.backend import Report
 from engine.backends.openvino import converted
-from engine.components import Component, Delta, original
+from engine.components import Component, Delta, Variation, original
 from engine.messages import Device
+
+_ONCE_A_PICTURE = ("T2IAdapter", "CLIPVisionModelWithProjection")
+"""Classes of modules that run once a picture, where a graph would cost more to make than it saves: torch's own."""
 
 
 def probe() -> Device:
@@ -40,8 +46,12 @@ def place(components: list[Component], precision: str, report: Report) -> dict[s
     """A shell for each component, converted first if this is the model's first time in this precision."""
     from engine.backends.openvino import shells
 
-    folder = prepare(components, precision, report)
-    return {each.part: shells.make(each, folder, precision) for each in components}
+    heavy = [each for each in components if each.class_name not in _ONCE_A_PICTURE]
+    placed = on_torch.place([each for each in components if each not in heavy], device(), "fp32", report)
+    if heavy:
+        folder = prepare(heavy, precision, report)
+        placed |= {each.part: shells.make(each, folder, precision) for each in heavy}
+    return placed
 
 
 def merge(module: Any, component: Component, deltas: list[Delta]) -> None:
@@ -49,6 +59,24 @@ def merge(module: Any, component: Component, deltas: list[Delta]) -> None:
     module.graph.change(
         lambda: {each.path: each.change(original(component, f"{each.path}.weight")).numpy() for each in deltas}
     )
+
+
+@contextmanager
+def exact(module: Any) -> Iterator[None]:
+    """The autoencoder's graphs count in float32 from now on: each is compiled anew, once."""
+    for part in (module.decoder, module.encoder):
+        part.graph.upcast()
+    yield
+
+
+def vary(module: Any, variation: Variation) -> None:
+    """Draw with that variation; the next size asked for is compiled anew, nothing is exported."""
+    graphs = [part.graph for part in (module, *module.children()) if hasattr(part, "graph")]
+    if not graphs:  # a part that runs on torch
+        on_torch.vary(module, variation)
+    for graph in graphs:
+        graph.vary(variation)
+    module.perturbable = variation.perturbable
 
 
 def prepare(components: list[Component], precision: str, report: Report) -> Path:

@@ -7,8 +7,13 @@ import numpy as np
 import openvino
 import torch
 
-from engine.backends.openvino.exports import RESIDUAL, SIDE
-from engine.components import Component, config_of, load, scheduler, tokenizer
+from engine.backends.openvino.exports import SIDE, from_adapters
+from engine.backends.openvino.shells import make_denoiser
+from engine.components import Component, config_of, diffusers_class, load, scheduler, tokenizer
+from engine.families import FAMILIES
+from engine.families.family import Family
+from engine.library.recognise import parts_of
+from engine.schedulers import SCHEDULERS
 
 PROMPTS = (
     "a red house on a meadow at sunset",
@@ -22,20 +27,82 @@ PROMPTS = (
 )
 STEPS = 10
 GUIDANCE = 6.0
+REFINED_SCORE = 6.0
+"""How beautiful XL's refiner is told that a picture is, as diffusers' pipelines tell it."""
 
 
 def denoiser_inputs(
-    unet: openvino.Model, components: dict[str, Component], report: Callable[[float], object]
+    denoiser: openvino.Model, components: dict[str, Component], report: Callable[[float], object]
 ) -> Iterator[dict[str, np.ndarray]]:
     """Named inputs of batch 1 over all noise levels, guided and unguided, from runs at a small size."""
+    family = next(each for each in FAMILIES.values() if each.components.items() >= _classes(components).items())
+    if family.denoiser == "unet":
+        return _of_unet(denoiser, components, report)
+    return _of_transformer(denoiser, components, family, report)
+
+
+def _classes(components: dict[str, Component]) -> dict[str, str]:
+    return {part: each.class_name for part, each in components.items()}
+
+
+class _Recorded:
+    """A graph as shells call it, that keeps what it is given."""
+
+    def __init__(self, graph: openvino.Model) -> None:
+        self._run = openvino.Core().compile_model(graph, "CPU")
+        self.inputs: list[dict[str, np.ndarray]] = []
+
+    def __call__(self, **inputs: np.ndarray) -> list[np.ndarray]:
+        self.inputs.append({name: each.copy() for name, each in inputs.items()})
+        return [self._run(inputs)[0].copy()]
+
+
+def _of_transformer(
+    transformer: openvino.Model, components: dict[str, Component], family: Family, report: Callable[[float], object]
+) -> Iterator[dict[str, np.ndarray]]:
+    """From diffusers' own pipeline, with every second prompt: these models are large."""
+    model = components["transformer"].folder.parent
+    parts: dict[str, Any] = dict.fromkeys(family.optional)
+    parts |= {part: load(each) for part, each in components.items() if part != "transformer"}
+    parts |= {
+        part: tokenizer(model / part, name)
+        for part, name in parts_of(model, family).items()
+        if part.startswith("tokenizer")
+    }
+    recorded = _Recorded(transformer)
+    pipeline = diffusers_class(family.pipelines["text-to-image"])(
+        **parts,
+        transformer=make_denoiser(components["transformer"], recorded),
+        scheduler=scheduler(model / "scheduler", family.schedulers[family.scheduler("")]),
+    )
+    pipeline.set_progress_bar_config(disable=True)
+    chosen = PROMPTS[::2]
+    for number, prompt in enumerate(chosen):
+        pipeline(
+            prompt,
+            num_inference_steps=STEPS,
+            guidance_scale=family.defaults["guidance_scale"],
+            generator=torch.Generator().manual_seed(number),
+            width=SIDE * pipeline.vae_scale_factor,
+            height=SIDE * pipeline.vae_scale_factor,
+            output_type="latent",
+        )
+        yield from recorded.inputs
+        recorded.inputs.clear()
+        report((number + 1) / len(chosen))
+
+
+def _of_unet(
+    unet: openvino.Model, components: dict[str, Component], report: Callable[[float], object]
+) -> Iterator[dict[str, np.ndarray]]:
     model = components["unet"].folder.parent
     run = openvino.Core().compile_model(unet, "CPU")
-    words, silence = _words(components), _silence(unet)
+    words, silence = _words(components), _silence(components["unet"])
     own = config_of(components["vae"])["latent_channels"]
     channels = unet.input("sample").get_partial_shape()[1].get_length()
     masked = torch.zeros(1, channels - own, SIDE, SIDE)  # of inpainting models: an empty mask, and nothing behind it
     for number, prompt in enumerate(PROMPTS):
-        steps = scheduler(model / "scheduler", "DDIM trailing")
+        steps = scheduler(model / "scheduler", SCHEDULERS["DDIM trailing"])
         steps.set_timesteps(STEPS)
         noise = torch.Generator().manual_seed(number)
         latents = torch.randn(1, own, SIDE, SIDE, generator=noise)
@@ -51,13 +118,9 @@ def denoiser_inputs(
         report((number + 1) / len(PROMPTS))
 
 
-def _silence(unet: openvino.Model) -> dict[str, np.ndarray]:
-    """Zeros for the inputs that only ControlNets speak to."""
-    return {
-        each.get_any_name(): np.zeros((1, 1, 1, 1), np.float32)
-        for each in unet.inputs
-        if each.get_any_name().startswith(RESIDUAL)
-    }
+def _silence(unet: Component) -> dict[str, np.ndarray]:
+    """Zeros, of the sizes that OpenVINO asks for, for the inputs that only adapters speak to."""
+    return {name: each.numpy() for name, each in from_adapters(make_denoiser(unet, None).config).items()}
 
 
 def _words(components: dict[str, Component]) -> Callable[[str], dict[str, np.ndarray]]:
@@ -73,13 +136,14 @@ def _words(components: dict[str, Component]) -> Callable[[str], dict[str, np.nda
 @torch.no_grad()
 def _seen_in(prompt: str, encoders: list[tuple[Any, Any]]) -> dict[str, np.ndarray]:
     seen = [encoder(_ids(prompt, words), output_hidden_states=True) for encoder, words in encoders]
-    if len(encoders) == 1:
+    if not hasattr(seen[-1], "text_embeds"):
         return {"encoder_hidden_states": seen[0].last_hidden_state.numpy()}
     size = float(SIDE * 8)
+    about = [size, size, 0, 0, *([size, size] if len(encoders) > 1 else [REFINED_SCORE])]
     return {
         "encoder_hidden_states": torch.cat([each.hidden_states[-2] for each in seen], dim=-1).numpy(),
         "text_embeds": seen[-1].text_embeds.numpy(),
-        "time_ids": np.array([[size, size, 0, 0, size, size]], np.float32),
+        "time_ids": np.array([about], np.float32),
     }
 
 

@@ -5,10 +5,17 @@ from typing import Any
 import openvino
 import torch
 
+from engine.backends.openvino.union import UnionNet
 from engine.components import Component, load
 
 SIDE = 16
 """Latents a side in the example that is traced; the graph takes any size."""
+SENTENCE = 32
+"""Tokens of a prompt in the example for transformers; the graph takes any number."""
+WAVES = 256
+"""Sines and cosines that tell transformers the timestep."""
+THOUSANDTHS = 1000
+"""FLUX.1's transformer multiplies a timestep and a guidance by so much before it makes waves of them."""
 CONTROL_PIXELS = 8
 """Pixels of a control image a latent: what every published ControlNet's embedding shrinks it by."""
 
@@ -16,6 +23,8 @@ REFINER_WIDTH = 1280
 """Of the prompt embeds that XL's refiner reads; it takes a size, a crop and an aesthetic score, the base two sizes."""
 RESIDUAL = "residual_"
 """The names of the denoiser's inputs for residuals begin so, and end with their place; the middle's is the last."""
+FEATURE = "feature_"
+"""The names of its inputs for what T2I-Adapters add inside its blocks, one a block and the last for the middle."""
 
 
 class _TextEncoder(torch.nn.Module):
@@ -43,12 +52,13 @@ class _Unet(torch.nn.Module):
     """The denoiser.
 
     Behind its three inputs come the family's further ones, then what ControlNets add to its skip
-    connections, and last to its middle.
+    connections, and last to its middle; then what T2I-Adapters add inside its blocks.
     """
 
     def __init__(self, unet: Any) -> None:
         super().__init__()
         self.unet, self.added = unet, _added(unet.config)
+        self.residuals = len(_residuals(unet.config))
 
     def forward(
         self,
@@ -57,7 +67,8 @@ class _Unet(torch.nn.Module):
         encoder_hidden_states: torch.Tensor,
         *more: torch.Tensor,
     ) -> torch.Tensor:
-        residuals = more[len(self.added) :]
+        residuals = more[len(self.added) :][: self.residuals]
+        features = more[len(self.added) + self.residuals :]
         return self.unet(
             sample,
             timestep,
@@ -65,6 +76,7 @@ class _Unet(torch.nn.Module):
             added_cond_kwargs=dict(zip(self.added, more, strict=False)),
             down_block_additional_residuals=residuals[:-1],
             mid_block_additional_residual=residuals[-1],
+            down_intrablock_additional_residuals=list(features),
             return_dict=False,
         )[0]
 
@@ -92,6 +104,83 @@ class _ControlNet(torch.nn.Module):
             return_dict=False,
         )
         return (*steps, middle)
+
+
+class _Sd3Transformer(torch.nn.Module):
+    """Stable Diffusion 3's. The timestep comes as waves [1, 256]: in bf16 a graph would tell few timesteps apart."""
+
+    def __init__(self, transformer: Any) -> None:
+        super().__init__()
+        self.transformer = transformer
+        transformer.time_text_embed.time_proj = torch.nn.Identity()
+
+    def forward(
+        self,
+        hidden_states: torch.Tensor,
+        encoder_hidden_states: torch.Tensor,
+        pooled_projections: torch.Tensor,
+        timestep: torch.Tensor,
+    ) -> torch.Tensor:
+        given = (hidden_states, encoder_hidden_states, pooled_projections, timestep)
+        return self.transformer(*given, return_dict=False)[0]
+
+
+class _FluxTransformer(torch.nn.Module):
+    """FLUX.1's. The cosines and sines of all tokens' places [n, d] are made on the host, too.
+
+    The guidance comes last, in models that take one, as waves like the timestep.
+    """
+
+    def __init__(self, transformer: Any) -> None:
+        super().__init__()
+        self.transformer = transformer
+        transformer.pos_embed = self.places = _Places()
+        transformer.time_text_embed.time_proj = torch.nn.Identity()
+
+    def forward(
+        self,
+        hidden_states: torch.Tensor,
+        encoder_hidden_states: torch.Tensor,
+        pooled_projections: torch.Tensor,
+        timestep: torch.Tensor,
+        cosines: torch.Tensor,
+        sines: torch.Tensor,
+        *guidance: torch.Tensor,
+    ) -> torch.Tensor:
+        self.places.given = (cosines, sines)
+        none = torch.zeros(0, 3)
+        return self.transformer(
+            hidden_states,
+            encoder_hidden_states,
+            pooled_projections,
+            timestep / THOUSANDTHS,
+            img_ids=none,
+            txt_ids=none,
+            guidance=guidance[0] / THOUSANDTHS if guidance else None,
+            return_dict=False,
+        )[0]
+
+
+class _Places(torch.nn.Module):
+    given: tuple[torch.Tensor, torch.Tensor]
+
+    def forward(self, _: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        return self.given
+
+
+class _SentenceEncoder(torch.nn.Module):
+    """T5's encoder from token embeddings [1, n, d] to its last hidden state [1, n, d]."""
+
+    def __init__(self, text_encoder: Any) -> None:
+        super().__init__()
+        self.text_encoder = text_encoder
+
+    def forward(self, inputs_embeds: torch.Tensor) -> torch.Tensor:
+        encoder = self.text_encoder.encoder
+        hidden, bias = inputs_embeds, None
+        for block in encoder.block:
+            hidden, bias = block(hidden, position_bias=bias)[:2]
+        return encoder.final_layer_norm(hidden)
 
 
 class _VaeDecoder(torch.nn.Module):
@@ -123,6 +212,15 @@ def graphs_of(component: Component) -> dict[str, openvino.Model]:
             case "CLIPTextModel" | "CLIPTextModelWithProjection":
                 example = {"inputs_embeds": torch.zeros(1, 77, config.hidden_size)}
                 return {component.part: _converted(_TextEncoder(module), example)}
+            case "T5EncoderModel":
+                example = {"inputs_embeds": torch.zeros(1, SENTENCE, config.d_model)}
+                return {component.part: _converted(_SentenceEncoder(module), example)}
+            case "SD3Transformer2DModel":
+                picture = torch.zeros(1, config.in_channels, SIDE, SIDE)
+                example = {"hidden_states": picture} | _transformer_example(config)
+                return {component.part: _converted(_Sd3Transformer(module), example)}
+            case "FluxTransformer2DModel":
+                return {component.part: _converted(_FluxTransformer(module), _flux_example(config))}
             case "AutoencoderKL":
                 latents = {"latents": torch.zeros(1, config.latent_channels, SIDE, SIDE)}
                 pixels = {"pixels": torch.zeros(1, config.in_channels, 8 * SIDE, 8 * SIDE)}
@@ -135,8 +233,17 @@ def graphs_of(component: Component) -> dict[str, openvino.Model]:
                 image = {"controlnet_cond": torch.zeros(1, config.conditioning_channels, side, side)}
                 example = _denoiser_example(config) | image | _added(config)
                 return {component.part: _converted(_ControlNet(module), example)}
+            case "ControlNetUnionModel":
+                side, types = CONTROL_PIXELS * SIDE, config.num_control_type
+                images = {
+                    "controlnet_cond": torch.zeros(1, 2, config.conditioning_channels, side, side),
+                    "kinds": torch.eye(2, types),
+                    "weights": torch.ones(2, 1),
+                }
+                example = _denoiser_example(config) | images | _added(config)
+                return {component.part: _converted(UnionNet(module), example)}
             case _:
-                example = _denoiser_example(config) | _added(config) | _residuals(config)
+                example = _denoiser_example(config) | _added(config) | from_adapters(config)
                 return {component.part: _converted(_Unet(module), example)}
 
 
@@ -148,6 +255,22 @@ def _denoiser_example(config: Any) -> dict[str, torch.Tensor]:
     }
 
 
+def _transformer_example(config: Any) -> dict[str, torch.Tensor]:
+    return {
+        "encoder_hidden_states": torch.zeros(1, SENTENCE, config.joint_attention_dim),
+        "pooled_projections": torch.zeros(1, config.pooled_projection_dim),
+        "timestep": torch.ones(1, WAVES),
+    }
+
+
+def _flux_example(config: Any) -> dict[str, torch.Tensor]:
+    tokens = (SIDE // 2) ** 2
+    places = torch.zeros(SENTENCE + tokens, config.attention_head_dim)
+    example = {"hidden_states": torch.zeros(1, tokens, config.in_channels)} | _transformer_example(config)
+    example |= {"cosines": places, "sines": places}
+    return example | ({"guidance": torch.ones(1, WAVES)} if config.guidance_embeds else {})
+
+
 def _added(config: Any) -> dict[str, torch.Tensor]:
     """What Stable Diffusion XL conditions on besides the prompt's tokens: pooled embeds, and sizes and crops."""
     if config.addition_embed_type != "text_time":
@@ -155,6 +278,11 @@ def _added(config: Any) -> dict[str, torch.Tensor]:
     numbers = 5 if config.cross_attention_dim == REFINER_WIDTH else 6
     pooled = config.projection_class_embeddings_input_dim - numbers * config.addition_time_embed_dim
     return {"text_embeds": torch.zeros(1, pooled), "time_ids": torch.zeros(1, numbers)}
+
+
+def from_adapters(config: Any) -> dict[str, torch.Tensor]:
+    """Zeros in the place of everything that adapters add to a U-Net of this configuration, by its inputs' names."""
+    return _residuals(config) | _features(config)
 
 
 def _residuals(config: Any) -> dict[str, torch.Tensor]:
@@ -168,6 +296,15 @@ def _residuals(config: Any) -> dict[str, torch.Tensor]:
             shapes.append((width, SIDE >> level + 1))
     shapes.append((widths[-1], SIDE >> len(widths) - 1))
     return {f"{RESIDUAL}{place}": torch.zeros(1, width, side, side) for place, (width, side) in enumerate(shapes)}
+
+
+def _features(config: Any) -> dict[str, torch.Tensor]:
+    """What is added at the end of each block, before it shrinks where it attends to the prompt, and to the middle."""
+    widths, last = config.block_out_channels, len(config.block_out_channels) - 1
+    shrinks = [not kind.startswith("CrossAttn") for kind in config.down_block_types]
+    sides = [SIDE >> min(level + before, last) for level, before in enumerate(shrinks)]
+    shapes = [*zip(widths, sides, strict=True), (widths[-1], SIDE >> last)]
+    return {f"{FEATURE}{place}": torch.zeros(1, width, side, side) for place, (width, side) in enumerate(shapes)}
 
 
 def _converted(module: torch.nn.Module, example: dict[str, torch.Tensor]) -> openvino.Model:

@@ -1,15 +1,21 @@
 """A graph of free sizes, compiled for each size it is asked for and kept."""
 
+import time
 from collections import OrderedDict
 from collections.abc import Callable, Mapping
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 import openvino
 from openvino import opset13 as ops
 
-from engine.backends.openvino.compiled import folder_for
+from engine.backends.openvino.compiled import expected_seconds, folder_for, remember, way
+from engine.backends.openvino.image_attention import add_image_attention
 from engine.backends.openvino.merging import replace_weights
+from engine.backends.openvino.varying import vary
+from engine.backends.patience import Wait
+from engine.components import Variation
 
 KEPT = 4
 """Compiled sizes of one graph held in memory; the least recently used goes first."""
@@ -25,7 +31,9 @@ class Graph:
         self._path = path
         self._hint = "f32" if precision == "fp32" else "bf16"
         self._compiled: OrderedDict[Sizes, openvino.CompiledModel] = OrderedDict()
+        self._underway: dict[Sizes, Wait[openvino.CompiledModel]] = {}
         self._changed: Weights = dict
+        self._variation = Variation()
 
     def __call__(self, **inputs: np.ndarray) -> list[np.ndarray]:
         """The graph's outputs in float32, arrays of the caller's own. An input that is left out counts as nothing."""
@@ -36,33 +44,73 @@ class Graph:
     def change(self, weights: Weights) -> None:
         """From now on with these weights, by module path, in the place of its own; asked for at each compiling."""
         self._changed = weights
+        self._forget()
+
+    def vary(self, variation: Variation) -> None:
+        """From now on with that variation."""
+        if variation != self._variation:
+            self._variation = variation
+            self._forget()
+
+    def upcast(self) -> None:
+        """From now on in float32."""
+        if self._hint != "f32":
+            self._hint = "f32"
+            self._forget()
+
+    def _forget(self) -> None:
         self._compiled.clear()
+        self._underway.clear()
 
     def _for(self, sizes: Sizes) -> openvino.CompiledModel:
         if sizes not in self._compiled:
-            self._compiled[sizes] = self._compile(dict(sizes))
+            self._compiled[sizes] = self._awaited(sizes)
             if len(self._compiled) > KEPT:
                 self._compiled.popitem(last=False)
         self._compiled.move_to_end(sizes)
         return self._compiled[sizes]
 
-    def _compile(self, sizes: dict[str, tuple[int, ...]]) -> openvino.CompiledModel:
-        core = openvino.Core()
-        hint = self._hint if "BF16" in core.get_property("CPU", "OPTIMIZATION_CAPABILITIES") else "f32"
-        model = core.read_model(self._path)
-        changed = self._changed()
-        replace_weights(model, changed)
-        _leave_out(model, sizes)
-        model.reshape({name: openvino.PartialShape(size) for name, size in sizes.items()})
-        return core.compile_model(
-            model,
-            "CPU",
-            {
-                "PERFORMANCE_HINT": "LATENCY",
-                "INFERENCE_PRECISION_HINT": hint,
-                "CACHE_DIR": str(folder_for(self._path, hint, sizes, changed)),
-            },
-        )
+    def _awaited(self, sizes: Sizes) -> openvino.CompiledModel:
+        """Compiled on a thread of its own: OpenVINO cannot be stopped. A job called off leaves it to the next one."""
+        if sizes not in self._underway:
+            changed, asked = self._changed, _Asked(self._path, self._hint, dict(sizes), self._variation)
+            self._underway[sizes] = Wait(lambda wait: _compiled(asked, changed(), wait))
+        compiling = self._underway[sizes]
+        try:
+            return compiling.result("Compiling the model")
+        finally:
+            if compiling.is_over:
+                self._underway.pop(sizes)
+
+
+class _Asked(NamedTuple):
+    """What is to be compiled, and how."""
+
+    path: Path
+    hint: str
+    sizes: dict[str, tuple[int, ...]]
+    variation: Variation
+
+
+def _compiled(
+    asked: _Asked, changed: Mapping[str, np.ndarray], wait: Wait[openvino.CompiledModel]
+) -> openvino.CompiledModel:
+    path, hint, sizes, variation = asked
+    core = openvino.Core()
+    able = core.get_property("CPU", "OPTIMIZATION_CAPABILITIES")
+    hint = hint if "BF16" in able else "f32"
+    folder = folder_for(path, hint if variation == Variation() else f"{hint} {variation}", sizes, changed)
+    how, began = way(folder), time.monotonic()
+    wait.expected_seconds = expected_seconds(path, how)
+    model = core.read_model(path)
+    replace_weights(model, changed)
+    _leave_out(model, sizes)
+    add_image_attention(model, sizes)
+    vary(model, variation, sizes)
+    options = {"PERFORMANCE_HINT": "LATENCY", "INFERENCE_PRECISION_HINT": hint, "CACHE_DIR": str(folder)}
+    compiled = core.compile_model(model, "CPU", options)
+    remember(path, how, time.monotonic() - began)
+    return compiled
 
 
 def _leave_out(model: openvino.Model, kept: Mapping[str, object]) -> None:

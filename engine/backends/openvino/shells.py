@@ -3,21 +3,33 @@
 Every pipeline, `isinstance` check and `.config` works on them unchanged.
 """
 
+import operator
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
 from accelerate import init_empty_weights
-from diffusers import AutoencoderKL, ControlNetModel, UNet2DConditionModel
+from diffusers import (
+    AutoencoderKL,
+    ControlNetModel,
+    ControlNetUnionModel,
+    FluxTransformer2DModel,
+    SD3Transformer2DModel,
+    UNet2DConditionModel,
+)
 from diffusers.models.controlnets.controlnet import ControlNetOutput
+from diffusers.models.modeling_outputs import Transformer2DModelOutput
 from diffusers.models.unets.unet_2d_condition import UNet2DConditionOutput
-from transformers import CLIPTextConfig, CLIPTextModel, CLIPTextModelWithProjection
-from transformers.modeling_outputs import BaseModelOutputWithPooling
+from transformers import CLIPTextConfig, CLIPTextModel, CLIPTextModelWithProjection, T5Config, T5EncoderModel
+from transformers.modeling_outputs import BaseModelOutput, BaseModelOutputWithPooling
 from transformers.models.clip.modeling_clip import CLIPTextModelOutput
 
-from engine.backends.openvino.exports import RESIDUAL
+from engine.backends.openvino.exports import FEATURE, RESIDUAL, THOUSANDTHS
 from engine.backends.openvino.graphs import Graph
+from engine.backends.openvino.image_attention import keys_and_values
+from engine.backends.openvino.varying import PERTURBED
 from engine.components import Component, config_of, original
 
 _CPU = torch.device("cpu")
@@ -27,6 +39,11 @@ class UnetShell(UNet2DConditionModel):
     """The denoiser."""
 
     graph: Graph
+    _pictures: tuple[list[torch.Tensor], dict[str, torch.Tensor]] | None = None
+    perturbable = False
+    """Whether the graph takes `perturbed`."""
+    perturbed = 0
+    """Of how many examples, the last ones of a batch, the middle's self-attention is made the identity."""
     device = _CPU  # pyright: ignore[reportIncompatibleMethodOverride, reportAssignmentType]
     dtype = torch.float32  # pyright: ignore[reportIncompatibleMethodOverride, reportAssignmentType]
 
@@ -39,19 +56,46 @@ class UnetShell(UNet2DConditionModel):
         added_cond_kwargs: dict[str, torch.Tensor] | None = None,
         down_block_additional_residuals: tuple[torch.Tensor, ...] | None = None,
         mid_block_additional_residual: torch.Tensor | None = None,
+        down_intrablock_additional_residuals: Sequence[torch.Tensor] | None = None,
         return_dict: bool = True,
         **__: Any,
     ) -> Any:
-        """The prediction for latents [b, c, h, w], prompt embeds [b, n, d], and what ControlNets add.
+        """The prediction for latents [b, c, h, w], prompt embeds [b, n, d], and what ControlNets and adapters add.
 
         One example of the batch at a time: a graph of batch 1 serves with and without guidance, in half the memory.
         """
-        given = {"sample": sample, "encoder_hidden_states": encoder_hidden_states} | (added_cond_kwargs or {})
+        added = dict(added_cond_kwargs or {})
+        pictures: Any = added.pop("image_embeds", None)
+        given = {"sample": sample, "encoder_hidden_states": encoder_hidden_states} | added
+        if pictures is not None:
+            given |= self._seen_in(pictures)
         if mid_block_additional_residual is not None:
-            added = (*(down_block_additional_residuals or ()), mid_block_additional_residual)
-            given |= {f"{RESIDUAL}{place}": each for place, each in enumerate(added)}
+            residuals = (*(down_block_additional_residuals or ()), mid_block_additional_residual)
+            given |= {f"{RESIDUAL}{place}": each for place, each in enumerate(residuals)}
+        features = down_intrablock_additional_residuals or ()
+        given |= {f"{FEATURE}{place}": each for place, each in enumerate(features) if self._takes(place, each, sample)}
+        if self.perturbable:
+            is_last = torch.arange(len(sample)) >= len(sample) - self.perturbed
+            given[PERTURBED] = is_last.float().reshape(-1, 1, 1, 1)
         (result,) = _one_by_one(self.graph, given, timestep=np.asarray(timestep, dtype=np.float32))
         return UNet2DConditionOutput(sample=result) if return_dict else (result,)
+
+    def to(self, *_: Any, **__: Any) -> "UnetShell":  # pyright: ignore[reportIncompatibleVariableOverride]
+        """Itself: its weights are in the graph, and those of an IP-Adapter in float32 on the CPU."""
+        return self
+
+    def _seen_in(self, pictures: list[torch.Tensor]) -> dict[str, torch.Tensor]:
+        """The keys and values of an IP-Adapter's pictures for every layer, kept from step to step."""
+        if self._pictures is None or not all(map(operator.is_, self._pictures[0], pictures)):
+            projected: Any = self.encoder_hid_proj
+            self._pictures = pictures, keys_and_values(self, projected(pictures))
+        return self._pictures[1]
+
+    def _takes(self, place: int, feature: torch.Tensor, sample: torch.Tensor) -> bool:
+        """Whether a T2I-Adapter's feature is added: one a block, and to the middle where it has the middle's shape."""
+        widths: Sequence[int] = self.config["block_out_channels"]
+        side = sample.shape[-1] >> len(widths) - 1
+        return place < len(widths) or (place == len(widths) and feature.shape[1::2] == (widths[-1], side))
 
 
 class ControlNetShell(ControlNetModel):
@@ -95,6 +139,109 @@ class ControlNetShell(ControlNetModel):
         return ControlNetOutput(tuple(steps), middle)  # pyright: ignore[reportArgumentType]
 
 
+class UnionShell(ControlNetUnionModel):
+    """What steers the denoiser along several control images of different kinds at once."""
+
+    graph: Graph
+    device = _CPU  # pyright: ignore[reportIncompatibleMethodOverride, reportAssignmentType]
+    dtype = torch.float32  # pyright: ignore[reportIncompatibleMethodOverride, reportAssignmentType]
+
+    def forward(  # pyright: ignore[reportIncompatibleMethodOverride]
+        self,
+        sample: torch.Tensor,
+        timestep: torch.Tensor | float,
+        encoder_hidden_states: torch.Tensor,
+        controlnet_cond: list[torch.Tensor],
+        control_type_idx: list[int],
+        conditioning_scale: list[float],
+        *,
+        added_cond_kwargs: dict[str, torch.Tensor],
+        **__: Any,
+    ) -> tuple[list[torch.Tensor], torch.Tensor]:
+        """The residuals for the denoiser's skip connections and its middle; one image's scale is theirs, too."""
+        alone = len(controlnet_cond) == 1
+        images = [each.expand(len(sample), -1, -1, -1) for each in controlnet_cond]
+        given = {
+            "sample": sample,
+            "encoder_hidden_states": encoder_hidden_states,
+            "controlnet_cond": torch.stack(images, dim=1),
+        } | added_cond_kwargs
+        shared = {
+            "timestep": np.asarray(timestep, dtype=np.float32),
+            "kinds": np.eye(self.config["num_control_type"], dtype=np.float32)[control_type_idx],
+            "weights": np.ones((1, 1), np.float32) if alone else np.asarray([conditioning_scale], np.float32).T.copy(),
+        }
+        found = _one_by_one(self.graph, given, **shared)
+        scaled = [each * conditioning_scale[0] for each in found] if alone else found
+        return scaled[:-1], scaled[-1]
+
+
+class Sd3TransformerShell(SD3Transformer2DModel):
+    """Stable Diffusion 3's denoiser."""
+
+    graph: Graph
+    device = _CPU  # pyright: ignore[reportIncompatibleMethodOverride, reportAssignmentType]
+    dtype = torch.float32  # pyright: ignore[reportIncompatibleMethodOverride, reportAssignmentType]
+
+    def forward(  # pyright: ignore[reportIncompatibleMethodOverride]
+        self,
+        hidden_states: torch.Tensor,
+        encoder_hidden_states: torch.Tensor,
+        pooled_projections: torch.Tensor,
+        timestep: torch.Tensor,
+        *_: Any,
+        return_dict: bool = True,
+        **__: Any,
+    ) -> Any:
+        """The prediction for latents [b, c, h, w], prompt embeds [b, n, d] and [b, p], and timesteps [b]."""
+        given = {
+            "hidden_states": hidden_states,
+            "encoder_hidden_states": encoder_hidden_states,
+            "pooled_projections": pooled_projections,
+            "timestep": self.time_text_embed.time_proj(timestep),
+        }
+        (result,) = _one_by_one(self.graph, given)
+        return Transformer2DModelOutput(sample=result) if return_dict else (result,)  # pyright: ignore[reportArgumentType]
+
+
+class FluxTransformerShell(FluxTransformer2DModel):
+    """FLUX.1's denoiser; where its tokens are, it is told from outside."""
+
+    graph: Graph
+    device = _CPU  # pyright: ignore[reportIncompatibleMethodOverride, reportAssignmentType]
+    dtype = torch.float32  # pyright: ignore[reportIncompatibleMethodOverride, reportAssignmentType]
+
+    def forward(  # pyright: ignore[reportIncompatibleMethodOverride]
+        self,
+        hidden_states: torch.Tensor,
+        encoder_hidden_states: torch.Tensor,
+        pooled_projections: torch.Tensor,
+        timestep: torch.Tensor,
+        img_ids: torch.Tensor,
+        txt_ids: torch.Tensor,
+        guidance: torch.Tensor | None = None,
+        *_: Any,
+        return_dict: bool = True,
+        **__: Any,
+    ) -> Any:
+        """The prediction for packed latents [b, n, c], prompt embeds [b, m, d] and [b, p], timesteps [b] of 0 to 1.
+
+        The ids are the places of the prompt's tokens [m, 3] and of the picture's [n, 3].
+        """
+        given = {
+            "hidden_states": hidden_states,
+            "encoder_hidden_states": encoder_hidden_states,
+            "pooled_projections": pooled_projections,
+            "timestep": self.time_text_embed.time_proj(timestep * THOUSANDTHS),
+        }
+        if guidance is not None:
+            given["guidance"] = self.time_text_embed.time_proj(guidance * THOUSANDTHS)
+        places = self.pos_embed(torch.cat((txt_ids, img_ids)))
+        cosines, sines = map(_array, places)
+        (result,) = _one_by_one(self.graph, given, cosines=cosines, sines=sines)
+        return Transformer2DModelOutput(sample=result) if return_dict else (result,)  # pyright: ignore[reportArgumentType]
+
+
 class VaeShell(AutoencoderKL):
     """Both ways between pixels and latents; diffusers' own slicing and tiling run around the graphs."""
 
@@ -107,10 +254,10 @@ class _Decoder(torch.nn.Module):
 
     def __init__(self, graph: Graph) -> None:
         super().__init__()
-        self._graph = graph
+        self.graph = graph
 
     def forward(self, latents: torch.Tensor) -> torch.Tensor:
-        return _one_by_one(self._graph, {"latents": latents})[0]
+        return _one_by_one(self.graph, {"latents": latents})[0]
 
 
 class _Encoder(torch.nn.Module):
@@ -118,10 +265,10 @@ class _Encoder(torch.nn.Module):
 
     def __init__(self, graph: Graph) -> None:
         super().__init__()
-        self._graph = graph
+        self.graph = graph
 
     def forward(self, pixels: torch.Tensor) -> torch.Tensor:
-        return _one_by_one(self._graph, {"pixels": pixels})[0]
+        return _one_by_one(self.graph, {"pixels": pixels})[0]
 
 
 class TextEncoderShell(CLIPTextModel):
@@ -135,12 +282,18 @@ class TextEncoderShell(CLIPTextModel):
     def forward(  # pyright: ignore[reportIncompatibleMethodOverride]
         self, input_ids: torch.Tensor, *_: Any, output_hidden_states: bool = False, **__: Any
     ) -> Any:
-        """The last hidden state [b, n, d] of token ids [b, n], and with `output_hidden_states` those before it."""
+        """The last hidden state [b, n, d] of token ids [b, n], and with `output_hidden_states` those before it.
+
+        The pooled state [b, d] is the last one at the end token.
+        """
         found = [self.graph(inputs_embeds=_array(self.table[row][None])) for row in input_ids]
         last = torch.from_numpy(np.concatenate([each[0] for each in found]))
         states = torch.from_numpy(np.stack([each[1] for each in found], axis=1))
+        end: Any = self.config.eos_token_id
+        ends = (input_ids == end).int().argmax(dim=-1)
         return BaseModelOutputWithPooling(
             last_hidden_state=last,  # pyright: ignore[reportArgumentType]
+            pooler_output=last[torch.arange(len(ends)), ends],  # pyright: ignore[reportArgumentType]
             hidden_states=tuple(states) if output_hidden_states else None,  # pyright: ignore[reportArgumentType]
         )
 
@@ -157,14 +310,34 @@ class ProjectedTextEncoderShell(CLIPTextModelWithProjection):
     ) -> Any:
         """As the text encoder's, with the pooled embeds [b, d] first."""
         seen = self.inner(input_ids, output_hidden_states=output_hidden_states)
-        end: Any = self.config.eos_token_id
-        ends = (input_ids == end).int().argmax(dim=-1)
-        pooled = seen.last_hidden_state[torch.arange(len(ends)), ends]
         return CLIPTextModelOutput(
-            text_embeds=self.text_projection(pooled),
+            text_embeds=self.text_projection(seen.pooler_output),
             last_hidden_state=seen.last_hidden_state,
             hidden_states=seen.hidden_states,
         )
+
+
+class SentenceEncoderShell(T5EncoderModel):
+    """T5's encoder; its table of token embeddings stays on the host."""
+
+    graph: Graph
+    table: torch.Tensor
+    device = _CPU  # pyright: ignore[reportIncompatibleMethodOverride, reportAssignmentType]
+    dtype = torch.float32  # pyright: ignore[reportIncompatibleMethodOverride, reportAssignmentType]
+
+    def forward(self, input_ids: torch.Tensor, *_: Any, **__: Any) -> Any:  # pyright: ignore[reportIncompatibleMethodOverride]
+        """The last hidden state [b, n, d] of token ids [b, n]."""
+        found = [self.graph(inputs_embeds=_array(self.table[row][None]))[0] for row in input_ids]
+        return BaseModelOutput(last_hidden_state=torch.from_numpy(np.concatenate(found)))  # pyright: ignore[reportArgumentType]
+
+
+_DENOISERS: dict[str, Any] = {
+    "UNet2DConditionModel": UnetShell,
+    "ControlNetModel": ControlNetShell,
+    "ControlNetUnionModel": UnionShell,
+    "SD3Transformer2DModel": Sd3TransformerShell,
+    "FluxTransformer2DModel": FluxTransformerShell,
+}
 
 
 def make(component: Component, converted: Path, precision: str) -> Any:
@@ -173,16 +346,21 @@ def make(component: Component, converted: Path, precision: str) -> Any:
         "AutoencoderKL": _autoencoder,
         "CLIPTextModel": _text_encoder,
         "CLIPTextModelWithProjection": _projected_text_encoder,
+        "T5EncoderModel": _sentence_encoder,
     }.get(component.class_name, _denoiser)
     return make_one(component, converted, precision).eval()
 
 
-def _denoiser(component: Component, converted: Path, precision: str) -> UnetShell | ControlNetShell:
+def make_denoiser(component: Component, graph: Any) -> Any:
+    """The shell for a component of one graph, around whatever is called like one."""
     with init_empty_weights():
-        kind = ControlNetShell if component.class_name == "ControlNetModel" else UnetShell
-        shell = kind(**config_of(component))
-    shell.graph = Graph(converted / f"{component.part}.xml", precision)
+        shell = _DENOISERS[component.class_name](**config_of(component))
+    shell.graph = graph
     return shell
+
+
+def _denoiser(component: Component, converted: Path, precision: str) -> Any:
+    return make_denoiser(component, Graph(converted / f"{component.part}.xml", precision))
 
 
 def _autoencoder(component: Component, converted: Path, precision: str) -> VaeShell:
@@ -212,6 +390,14 @@ def _projected_text_encoder(component: Component, converted: Path, precision: st
     projection = original(component, "text_projection.weight")
     shell.text_projection = torch.nn.Linear(projection.shape[1], projection.shape[0], bias=False)
     shell.text_projection.weight = torch.nn.Parameter(projection, requires_grad=False)
+    return shell
+
+
+def _sentence_encoder(component: Component, converted: Path, precision: str) -> SentenceEncoderShell:
+    with init_empty_weights():
+        shell: Any = SentenceEncoderShell(T5Config(**config_of(component)))
+    shell.graph = Graph(converted / f"{component.part}.xml", precision)
+    shell.table = original(component, "shared.weight")
     return shell
 
 

@@ -1,0 +1,31 @@
+"""FLUX.1: a transformer that reads T5's tokens and CLIP's sum of the prompt; guided without a negative prompt."""
+
+from engine.families.family import Family
+from engine.schedulers import FLOW
+
+FAMILY = Family(
+    name="flux",
+    label="FLUX.1",
+    pipelines={
+        "text-to-image": "FluxPipeline",
+        "image-to-image": "FluxImg2ImgPipeline",
+        "inpaint": "FluxInpaintPipeline",
+    },
+    controlled={},
+    components={
+        "text_encoder": "CLIPTextModel",
+        "text_encoder_2": "T5EncoderModel",
+        "vae": "AutoencoderKL",
+        "transformer": "FluxTransformer2DModel",
+        "tokenizer": "CLIPTokenizer",
+        "tokenizer_2": "T5Tokenizer",
+        "scheduler": "",
+    },
+    options={},
+    marks={"_class_name": "FluxTransformer2DModel", "in_channels": 64},
+    denoiser="transformer",
+    native_latents=128,
+    schedulers={name: each for name, each in FLOW.items() if name != "Heun"},  # its pipelines give their own sigmas
+    defaults={"guidance_scale": 3.5, "scheduler": "Euler", "steps": 28},
+    without=frozenset({"negative_prompt"}),
+)

@@ -1,0 +1,187 @@
+"""The stages a picture is made in: drawn by a model, enlarged by an upscaler."""
+
+from dataclasses import dataclass, replace
+from functools import lru_cache
+from math import ceil
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from PIL import Image
+
+from engine.backends.backend import Report
+from engine.conditioning import Conditioning, conditioned
+from engine.messages import Device, Draw
+from engine.pipelines import Pipelines
+from engine.settings import GenerateSettings, Task
+from engine.tasks.generate import Given, OnStep, begin, generate
+from engine.tasks.guidance import variation
+from engine.tasks.regions import regions_of
+from engine.tasks.steering import steered
+from engine.tasks.upscale import Tiling, lanczos, upscale
+from engine.tasks.windows import Windowed
+from engine.upscalers.reading import read_upscaler
+from engine.upscalers.upscaler import Upscaler
+
+
+@dataclass(frozen=True)
+class Redrawing:
+    """One run of a pipeline, everything loaded and encoded; after another stage it draws on that one's picture."""
+
+    pipeline: Any
+    settings: GenerateSettings
+    words: Conditioning
+    given: Given
+
+    @property
+    def steps(self) -> int:
+        """The denoiser's steps, each as many times as it has windows."""
+        return self.words.steps * self._windows()
+
+    def run(self, image: Image.Image | None, on_step: OnStep) -> Image.Image:
+        """The picture [height x width of the settings]."""
+        given, windows = self.given, self._windows()
+        size = (self.settings.width or 0, self.settings.height or 0)
+        if given.source is None and image is not None:
+            given = given._replace(source=image if image.size == size else image.resize(size, Image.Resampling.LANCZOS))
+        if windows == 1:
+            return generate(self.pipeline, self.settings, self.words, on_step, given)
+        done = 0
+
+        def after_window(window: int, _of: int) -> None:
+            on_step(done * windows + min(window, windows - 1), self.steps, None)
+
+        def after_step(step: int, of: int, latents: Any) -> None:
+            nonlocal done
+            done = step
+            on_step(step * windows, of * windows, latents)
+
+        self.pipeline.unet.on_window = after_window
+        return generate(self.pipeline, self.settings, self.words, after_step, given)
+
+    def _windows(self) -> int:
+        denoiser = getattr(self.pipeline, "unet", None)
+        if not isinstance(denoiser, Windowed):
+            return 1
+        scale = self.pipeline.vae_scale_factor
+        return denoiser.windows((self.settings.height or 0) // scale, (self.settings.width or 0) // scale)
+
+
+def redrawing(
+    pipelines: Pipelines,
+    order: Draw,
+    settings: GenerateSettings,
+    nets: list[Any],
+    given: Given,
+    *,
+    in_windows: bool = False,
+) -> Redrawing | None:
+    """A run with these settings; None where it is so short that it changes nothing.
+
+    `in_windows` has the denoiser see a large picture through windows of half as much again as its own size.
+    """
+    task: Task = settings.task if settings is order.settings else "image-to-image"
+    steps = settings.steps if task == "text-to-image" else int(settings.steps * settings.strength)
+    if not steps:
+        return None
+    controlnet, given = steered(nets, settings, given._replace(shown=pipelines.shown))
+    pipeline = pipelines.pipeline(task, settings.scheduler, controlnet)
+    if in_windows and hasattr(pipeline, "unet"):
+        scale = pipeline.vae_scale_factor
+        side, multiple = order.model.native_size * 3 // 2 // scale, order.model.size_multiple // scale
+        pipeline.unet = Windowed(pipeline.unet, side, multiple)
+    embeddings = dict(order.adapters.embeddings)
+    words = conditioned(pipeline, settings, embeddings, steps)
+    given = given._replace(regions=regions_of(pipeline, settings, embeddings, steps))
+    return Redrawing(pipeline, settings, words, given)
+
+
+@dataclass(frozen=True)
+class Ensemble:
+    """Two models that draw one picture: the first as far as the settings' `refiner_start`, the second to the end."""
+
+    first: Redrawing
+    second: Redrawing
+
+    @property
+    def pipeline(self) -> Any:
+        """The first one's."""
+        return self.first.pipeline
+
+    @property
+    def steps(self) -> int:
+        """The denoisers' steps together."""
+        return self.first.steps
+
+    def run(self, image: Image.Image | None, on_step: OnStep) -> Image.Image:
+        """The picture; there is none before it."""
+        assert image is None
+        begun = round(self.steps * self.first.given.end)
+
+        def first_step(step: int, of: int, latents: Any) -> None:
+            on_step(begun * step // of, self.steps, latents)
+
+        def second_step(step: int, of: int, latents: Any) -> None:
+            on_step(begun + (self.steps - begun) * step // of, self.steps, latents)
+
+        latents = begin(self.pipeline, self.first.settings, self.first.words, first_step, self.first.given)
+        given = self.second.given._replace(latents=latents)
+        return generate(self.second.pipeline, self.second.settings, self.second.words, second_step, given)
+
+
+def refined(
+    pipelines: Pipelines, order: Draw, drawing: Redrawing | None, device: Device, report: Report
+) -> Redrawing | Ensemble | None:
+    """A drawing from nothing and the refiner that finishes it, where the order has one; else the drawing as it is."""
+    settings = order.settings
+    if order.refiner is None or drawing is None or settings.task != "text-to-image" or settings.refiner_start == 1:
+        return drawing
+    refiner = pipelines.beside
+    report("Loading the refiner", 0.0)
+    refiner.load(order.refiner, device, report)
+    refiner.wear(order.adapters.vae, report)
+    refiner.vary(variation(settings))
+    pipeline = refiner.pipeline("image-to-image", settings.scheduler, None)
+    embeddings, share = dict(order.adapters.embeddings), settings.refiner_start
+    words = conditioned(pipeline, settings, embeddings, settings.steps)
+    regions = regions_of(pipeline, settings, embeddings, settings.steps)
+    first = replace(drawing, given=drawing.given._replace(end=share))
+    return Ensemble(first, Redrawing(pipeline, settings, words, Given(regions=regions, start=share)))
+
+
+@dataclass(frozen=True)
+class Enlarging:
+    """A picture brought to a larger size by a network in tiles, or by Lanczos."""
+
+    upscaler: Upscaler | None
+    size: tuple[int, int]
+    """Width and height in pixels afterwards."""
+    steps: int
+
+    @classmethod
+    def by(cls, file: str, size: tuple[int, int], device: Device, before: Image.Image | None) -> "Enlarging":
+        """With the upscaler in the file, empty for Lanczos, on the device. Raises BadInput for a file that is none."""
+        if not file:
+            return cls(None, size, 1)
+        width, height = before.size if before else size
+        tiles = ceil(width / Tiling().side) * ceil(height / Tiling().side)
+        return cls(_read(file, Path(file).stat().st_mtime_ns, device), size, tiles)
+
+    def run(self, image: Image.Image | None, on_step: OnStep) -> Image.Image:
+        """The enlarged picture, in RGB."""
+        assert image is not None
+        pixels = np.asarray(image.convert("RGB"))
+        if self.upscaler is None:
+            on_step(1, 1, None)
+            return Image.fromarray(lanczos(pixels, self.size))
+        factor = max(to / of for to, of in zip(self.size, image.size, strict=True))
+        made = upscale(pixels, factor, self.upscaler, lambda done, of: on_step(done, of, None))
+        return Image.fromarray(lanczos(made.pixels, self.size))
+
+
+@lru_cache(maxsize=1)
+def _read(file: str, _changed_ns: int, device: Device) -> Upscaler:
+    """The last one used stays loaded."""
+    precision = device.precisions[0]
+    on_torch = device.backend != "openvino" and precision == "int8"
+    return read_upscaler(Path(file), device.backend, "fp32" if on_torch else precision)

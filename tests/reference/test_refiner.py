@@ -1,0 +1,112 @@
+"""Stable Diffusion XL's refiner, as the second expert of an ensemble and by itself, against diffusers' own."""
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from diffusers import DPMSolverMultistepScheduler, StableDiffusionXLImg2ImgPipeline, StableDiffusionXLPipeline
+from msgspec import structs
+from PIL import Image
+
+from engine.errors import BadInput
+from engine.expand import expand
+from engine.library import index
+from engine.pipelines import Pipelines
+from engine.settings import GenerateSettings
+from tests.drawing import drawn
+from tests.tiny_refiner import write_tiny_refiner
+from tests.tiny_xl import write_tiny_xl
+
+LEVELS = {"torch": 0, "openvino": 1}
+"""Of 255, as in test_tasks."""
+
+
+@pytest.fixture(scope="module")
+def base(tmp_path_factory: pytest.TempPathFactory, shared_home: Path) -> Path:
+    return write_tiny_xl(tmp_path_factory.mktemp("base"))
+
+
+@pytest.fixture(scope="module")
+def refiner(base: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return write_tiny_refiner(base, tmp_path_factory.mktemp("refiner"))
+
+
+@pytest.fixture(scope="module")
+def plain(base: Path) -> GenerateSettings:
+    return GenerateSettings(
+        prompt="a red house", negative_prompt="blue", model=str(base), seed=7, steps=10, guidance_scale=5.0,
+        width=96, height=64,
+    )  # fmt: skip
+
+
+def _ready(kind: Any, folder: Path) -> Any:
+    pipeline = kind.from_pretrained(folder, local_files_only=True, torch_dtype=torch.float32)
+    pipeline.set_progress_bar_config(disable=True)
+    pipeline.scheduler = DPMSolverMultistepScheduler.from_config(
+        pipeline.scheduler.config, algorithm_type="dpmsolver++", solver_order=2, timestep_spacing="trailing"
+    )
+    return pipeline
+
+
+def _difference(one: Image.Image, other: Image.Image) -> int:
+    return int(np.abs(np.asarray(one, np.int16) - np.asarray(other, np.int16)).max())
+
+
+@pytest.mark.parametrize("backend", LEVELS)
+def test_two_experts_are_diffusers_own(base: Path, refiner: Path, plain: GenerateSettings, backend: str) -> None:
+    """The two pipelines in a row as diffusers' documentation has them."""
+    settings = structs.replace(plain, refiner=str(refiner), refiner_start=0.6)
+    ours = drawn(settings, backend)
+    shared = {
+        "prompt": settings.prompt,
+        "negative_prompt": settings.negative_prompt,
+        "num_inference_steps": settings.steps,
+        "guidance_scale": settings.guidance_scale,
+    }
+    noise = torch.Generator("cpu").manual_seed(7)
+    latents = _ready(StableDiffusionXLPipeline, base)(
+        **shared, width=96, height=64, denoising_end=0.6, output_type="latent", generator=noise
+    ).images
+    theirs = _ready(StableDiffusionXLImg2ImgPipeline, refiner)(**shared, image=latents, denoising_start=0.6).images[0]
+    assert _difference(ours, theirs) <= LEVELS[backend]
+    assert _difference(ours, drawn(plain, backend)) > 8
+
+
+@pytest.mark.parametrize("backend", LEVELS)
+def test_alone_it_draws_a_source_anew(refiner: Path, plain: GenerateSettings, backend: str, tmp_path: Path) -> None:
+    source = Image.fromarray(np.random.default_rng(1).integers(0, 256, (64, 96, 3), np.uint8))
+    source.save(tmp_path / "source.png")
+    settings = structs.replace(plain, model=str(refiner), source=str(tmp_path / "source.png"), strength=0.5)
+    theirs = _ready(StableDiffusionXLImg2ImgPipeline, refiner)(
+        prompt=settings.prompt,
+        negative_prompt=settings.negative_prompt,
+        num_inference_steps=settings.steps,
+        guidance_scale=settings.guidance_scale,
+        image=source,
+        strength=0.5,
+        generator=torch.Generator("cpu").manual_seed(7),
+    ).images[0]
+    assert _difference(drawn(settings, backend), theirs) <= LEVELS[backend]
+
+
+def test_it_is_stopped_and_told_of(refiner: Path, plain: GenerateSettings) -> None:
+    from engine.tasks.draw import draw
+    from tests.drawing import prepared
+
+    heard: list[tuple[int, int]] = []
+    ready = prepared(structs.replace(plain, refiner=str(refiner)), pipelines=Pipelines())
+    draw(ready, lambda step, of, _: heard.append((step, of)))
+    assert heard == [(step, 10) for step in range(1, 11)]
+
+
+def test_what_does_not_fit_is_said(base: Path, refiner: Path, plain: GenerateSettings, tiny_model: Path) -> None:
+    with pytest.raises(BadInput, match="draws only from a source"):
+        expand(plain, index.find(str(refiner)))
+    with pytest.raises(BadInput) as refused:
+        index.refiner("tiny", index.find(str(base)))
+    assert refused.value.where == "refiner"
+    with pytest.raises(BadInput):
+        index.refiner(str(refiner), index.find("tiny"))
+    assert index.refiner("", index.find("tiny")) is None
