@@ -11,6 +11,7 @@ from statistics import median
 import psutil
 from msgspec import Struct, structs
 
+from engine.backends.fastest import remember
 from engine.errors import EaselError
 from engine.messages import Device, Done, Failed, Generate, Picture, Progress, Started
 from engine.settings import GenerateSettings
@@ -68,10 +69,15 @@ def measured(wanted: GenerateSettings, pictures: int, only: str = "auto") -> Ite
     draws a first picture, which does not count, and then `pictures` that do.
     """
     for device in _devices():
+        paces: dict[str, float] = {}
         for precision in device.precisions:
             if only in ("auto", device.backend) and wanted.precision in ("auto", precision):
                 settings = structs.replace(wanted, backend=device.backend, precision=precision)
-                yield _measured(settings, pictures)
+                pace = _measured(settings, pictures)
+                paces[precision] = pace.seconds_a_step
+                yield pace
+        if len(paces) == len(device.precisions) > 1:
+            remember(device, paces)  # the first is what “auto” takes from now on
 
 
 def _devices() -> tuple[Device, ...]:

@@ -53,6 +53,17 @@ class Conditioning(NamedTuple):
     """By how many steps are done."""
     steps: int
 
+    def before(self, done: int) -> "Conditioning":
+        """What they say in the first steps."""
+        return self._replace(steps=done)
+
+    def after(self, done: int) -> "Conditioning":
+        """What they say once so many steps are done."""
+        past = [step for step in self.changes if step <= done]
+        now = self.changes[max(past)] if past else self.first
+        changes = {step - done: pair for step, pair in self.changes.items() if step > done}
+        return Conditioning(now, changes, self.steps - done)
+
 
 class _Encoder(NamedTuple):
     """A tokenizer and its text encoder, with the ids of the embeddings that are in its table now."""

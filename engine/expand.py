@@ -53,10 +53,12 @@ def _in_few_steps(settings: GenerateSettings, card: ModelCard) -> GenerateSettin
     recipe = few_steps_of(settings, card)
     if recipe is None:
         return settings
+    family = FAMILIES[card.family]
+    is_guided = "negative_prompt" not in family.without  # else the scale is only a number that the model reads
     return msgspec.structs.replace(
         settings,
-        scheduler=recipe.scheduler,
-        guidance_scale=recipe.guidance_scale,
+        scheduler=family.scheduler(recipe.scheduler),
+        guidance_scale=recipe.guidance_scale if is_guided else settings.guidance_scale,
         steps=settings.steps if settings.steps <= recipe.most else recipe.steps,
     )
 

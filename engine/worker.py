@@ -168,7 +168,7 @@ class Worker:
                 with told_to(report), memory_said("The memory ran out while the picture was made."):
                     self._paint(order, plan, attempts.notes, report)
             except OutOfMemory:
-                _log.info("out of memory: %s", plan, exc_info=True)
+                _log.warning("out of memory", exc_info=True)
             except Overflowed as error:
                 overflowed = error.with_traceback(None)  # what it was raised in must not be kept alive
             else:

@@ -6,6 +6,7 @@ import msgspec
 
 from engine.backends import cpu, cuda, mps, openvino
 from engine.backends.backend import Backend
+from engine.backends.fastest import ordered
 from engine.errors import BadInput
 from engine.messages import Device
 
@@ -14,7 +15,7 @@ BACKENDS: dict[str, Backend] = {"cuda": cuda, "mps": mps, "openvino": openvino, 
 
 def devices() -> list[Device]:
     """What this machine has, best first."""
-    return [backend.probe() for backend in BACKENDS.values()]
+    return ordered([backend.probe() for backend in BACKENDS.values()])
 
 
 def choose(devices: Sequence[Device], backend: str, precision: str) -> Device:

@@ -111,22 +111,22 @@ class Ensemble:
     @property
     def steps(self) -> int:
         """The denoisers' steps together."""
-        return self.first.steps
+        return self.first.steps + self.second.steps
 
     def run(self, image: Image.Image | None, on_step: OnStep) -> Image.Image:
         """The picture; there is none before it."""
         assert image is None
-        begun = round(self.steps * self.first.given.end)
+        first, second = self.first, self.second
 
         def first_step(step: int, of: int, latents: Any) -> None:
-            on_step(begun * step // of, self.steps, latents)
+            on_step(first.steps * step // of, self.steps, latents)
 
         def second_step(step: int, of: int, latents: Any) -> None:
-            on_step(begun + (self.steps - begun) * step // of, self.steps, latents)
+            on_step(first.steps + second.steps * step // of, self.steps, latents)
 
-        latents = begin(self.pipeline, self.first.settings, self.first.words, first_step, self.first.given)
-        given = self.second.given._replace(latents=latents)
-        return generate(self.second.pipeline, self.second.settings, self.second.words, second_step, given)
+        latents = begin(first.pipeline, first.settings, first.words, first_step, first.given)
+        given = second.given._replace(latents=latents)
+        return generate(second.pipeline, second.settings, second.words, second_step, given)
 
 
 def refined(
@@ -134,7 +134,8 @@ def refined(
 ) -> Redrawing | Ensemble | None:
     """A drawing from nothing and the refiner that finishes it, where the order has one; else the drawing as it is."""
     settings = order.settings
-    if order.refiner is None or drawing is None or settings.task != "text-to-image" or settings.refiner_start == 1:
+    begun = round(settings.steps * settings.refiner_start)
+    if order.refiner is None or drawing is None or settings.task != "text-to-image" or not 0 < begun < settings.steps:
         return drawing
     refiner = pipelines.beside
     report("Loading the refiner", 0.0)
@@ -143,9 +144,9 @@ def refined(
     refiner.vary(variation(settings))
     pipeline = refiner.pipeline("image-to-image", settings.scheduler, None)
     embeddings, share = dict(order.adapters.embeddings), settings.refiner_start
-    words = conditioned(pipeline, settings, embeddings, settings.steps)
+    words = conditioned(pipeline, settings, embeddings, settings.steps).after(begun)
     regions = regions_of(pipeline, settings, embeddings, settings.steps)
-    first = replace(drawing, given=drawing.given._replace(end=share))
+    first = replace(drawing, words=drawing.words.before(begun), given=drawing.given._replace(end=share))
     return Ensemble(first, Redrawing(pipeline, settings, words, Given(regions=regions, start=share)))
 
 

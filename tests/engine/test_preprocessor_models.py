@@ -80,7 +80,7 @@ def test_a_thing_is_where_its_score_is_highest() -> None:
 
 @torch.no_grad()
 def test_a_pose_is_the_model_s(home: Path, picture: Image.Image) -> None:
-    """Within a cell of the model's maps, by which transformers finds places between cells."""
+    """Within two cells of the model's maps: transformers finds places between cells, and smooths the maps before."""
     folder = write_tiny_pose(home / "preprocessor" / "vitpose")
     ours, sure = joints(np.asarray(picture), folder)
     reader = VitPoseImageProcessorPil(size={"height": 64, "width": 48})
@@ -88,10 +88,11 @@ def test_a_pose_is_the_model_s(home: Path, picture: Image.Image) -> None:
     boxes = [[[0.0, 0.0, *map(float, SIZE)]]]
     found = network(**reader(picture, boxes=boxes, return_tensors="pt"))
     ((theirs,),) = reader.post_process_pose_estimation(found, boxes=boxes)
+    clear = theirs["scores"].numpy() > 0.25  # of the others random maps have several places alike
+    assert clear.sum() > 4
     cell = 1.25 * SIZE[0] / 12
-    near = np.abs(ours - theirs["keypoints"].numpy()).max(axis=1) <= 1.5 * cell
-    assert near.mean() > 0.8
-    assert np.abs(sure - theirs["scores"].numpy()).max() < 0.05
+    assert np.abs(ours - theirs["keypoints"].numpy())[clear].max() < 2 * cell
+    assert np.abs(sure - theirs["scores"].numpy()).max() < 0.1
     made = control_image("pose", picture, SIZE, model_for("pose"))
     assert (made.mode, made.size) == ("RGB", SIZE)
 

@@ -14,8 +14,10 @@ from engine.backends import on_torch
 from engine.components import Component, load, original, tokenizer
 from engine.conditioning import Conditioning, conditioned
 from engine.errors import BadInput
+from engine.expand import expand
 from engine.families import FAMILIES
 from engine.library.recognise import parts_of, recognise
+from engine.messages import ModelCard
 from engine.settings import GenerateSettings
 from tests.tiny_flux import write_tiny_flux
 from tests.tiny_sd3 import write_tiny_sd3
@@ -199,3 +201,12 @@ def test_a_prompt_that_changes_keeps_its_length(pipelines: dict[str, Any]) -> No
     made = read(pipelines["flux"], f"[a:{words}:0.5]", steps=4)
     (later,) = made.changes.values()
     assert later.positive.tokens.shape == made.first.positive.tokens.shape == (1, 1024, 4096)
+
+
+@pytest.mark.parametrize(("family", "guidance_scale"), [("flux", 3.5), ("sd3", 1.0)])
+def test_few_steps_go_by_the_familys_own_scheduler(family: str, guidance_scale: float) -> None:
+    """FLUX.1 reads the guidance scale as a number, distilled or not."""
+    card = ModelCard(name=f"{family} turbo", path="", family=family, native_size=1024, size_multiple=16)
+    (made,) = expand(GenerateSettings(guidance_scale=3.5, steps=28), card)
+    assert (made.scheduler, made.steps, made.guidance_scale) == ("Euler", 4, guidance_scale)
+    assert FAMILIES[family].notes(made) == ()

@@ -91,6 +91,20 @@ def test_alone_it_draws_a_source_anew(refiner: Path, plain: GenerateSettings, ba
     assert _difference(drawn(settings, backend), theirs) <= LEVELS[backend]
 
 
+def test_a_prompt_that_changes_does_so_where_it_says(refiner: Path, plain: GenerateSettings) -> None:
+    """Half of the steps are the base model's: it reads the first word, the refiner the second."""
+    pipelines = Pipelines()
+    both = structs.replace(plain, refiner=str(refiner), refiner_start=0.5)
+    first, second, changing = (
+        drawn(structs.replace(both, prompt=prompt), pipelines=pipelines)
+        for prompt in ("a red house", "a blue cat", "[a red house:a blue cat:0.5]")
+    )
+    assert _difference(changing, first) > 0
+    assert _difference(changing, second) > 0
+    late = structs.replace(both, prompt="[a red house:a blue cat:1.0]")
+    assert _difference(drawn(late, pipelines=pipelines), first) == 0
+
+
 def test_it_is_stopped_and_told_of(refiner: Path, plain: GenerateSettings) -> None:
     from engine.tasks.draw import draw
     from tests.drawing import prepared

@@ -172,17 +172,14 @@ def test_a_negative_prompt_that_is_not_read_is_said(model: Tiny, pictures: dict[
     assert any("negative prompt" in note for note in notes) == ("negative_prompt" in FAMILIES[model.family].without)
 
 
-@pytest.mark.parametrize("backend", LEVELS)
-def test_a_variation_and_a_prompt_that_changes(model: Tiny, backend: str, pictures: dict[str, Path]) -> None:
+def test_a_variation_and_a_prompt_that_changes(model: Tiny, pictures: dict[str, Path]) -> None:
     pipelines = Pipelines()
-    asked = _asked(model, "text-to-image", pictures)
+    asked = structs.replace(_asked(model, "text-to-image", pictures), steps=2)
 
     def made(**other: Any) -> Image.Image:
-        return drawn(structs.replace(asked, **other), backend, "fp32", pipelines)
+        return drawn(structs.replace(asked, **other), pipelines=pipelines)
 
-    plain, next_seed = made(), made(seed=8)
-    assert made(variation_seed=8, variation_strength=0.0).tobytes() == plain.tobytes()
-    assert _difference(made(variation_seed=8, variation_strength=1.0), next_seed) <= 1
+    assert _difference(made(variation_seed=8, variation_strength=1.0), made(seed=8)) <= 1
     one, two, changed = (made(prompt=prompt) for prompt in ("red house", "a boat", "[red house:a boat:0.5]"))
     assert min(_difference(changed, one), _difference(changed, two)) > 2
 
