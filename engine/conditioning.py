@@ -25,6 +25,9 @@ from engine.settings import GenerateSettings
 BACKTRACK = 20
 """So many tokens at most are moved to the next chunk, that a phrase between commas stays whole."""
 
+_NO_MEAN = 1e-5
+"""A mean that is such a share of the deviation is none."""
+
 Token = tuple[int, float]
 Chunks = list[list[Token]]
 
@@ -262,6 +265,8 @@ def _weighted(embeds: torch.Tensor, weights: torch.Tensor) -> torch.Tensor:
     if (weights == 1).all():
         return embeds
     changed = embeds * weights.to(embeds)[..., None]
+    if changed.mean().abs() < _NO_MEAN * changed.std():  # what is left of it by rounding says nothing
+        return changed
     return changed * (embeds.mean() / changed.mean())
 
 

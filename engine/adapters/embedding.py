@@ -23,7 +23,7 @@ def read_embedding(path: Path, widths: Sequence[int]) -> list[torch.Tensor]:
     """
     header = read_header(path)
     names = [name for name in _XL if name in header.tensors] or list(header.tensors)
-    if len(widths) == 1 and names == list(_XL):  # XL's refiner has the second text encoder alone
+    if names == list(_XL) and [header.tensors[names[1]].shape[-1]] == list(widths):  # XL's refiner has that one alone
         names = names[1:]
     shapes = [header.tensors[name].shape for name in names]
     if len(names) > 2 or any(len(shape) not in (1, 2) for shape in shapes):

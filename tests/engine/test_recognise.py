@@ -61,7 +61,7 @@ def test_a_garbled_configuration_is_told(model: Path, garbage: str) -> None:
 
 
 def test_another_family_is_refused_kindly(model: Path) -> None:
-    _change(model / "unet" / "config.json", cross_attention_dim=1280)
+    _change(model / "unet" / "config.json", cross_attention_dim=1536)
     with pytest.raises(BadInput, match="of a kind that Easel does not run. It runs: Stable Diffusion 1.x"):
         recognise(model)
 
