@@ -11,7 +11,7 @@ STARTER := $(VENV)/.starter
 READY_DEV := $(VENV)/.ready-dev
 EXAMPLE := a red house on a meadow at sunset
 
-.PHONY: run test bench setup clean starter
+.PHONY: run test parity bench setup clean starter
 
 run: $(READY) $(STARTER)
 	@if [ -n "$$DISPLAY$$WAYLAND_DISPLAY" ] || [ "$$(uname)" = Darwin ]; then \
@@ -26,7 +26,10 @@ test: $(READY_DEV)
 	$(BIN)/ruff format --check .
 	$(BIN)/lint-imports --no-logo
 	$(BIN)/basedpyright
-	QT_QPA_PLATFORM=offscreen $(BIN)/python -m pytest
+	OMP_WAIT_POLICY=PASSIVE QT_QPA_PLATFORM=offscreen $(BIN)/python -m pytest -n 2 --dist loadfile
+
+parity: $(READY_DEV)
+	QT_QPA_PLATFORM=offscreen $(BIN)/python -m pytest -q tests/reference --parity
 
 bench: $(READY_DEV)
 	QT_QPA_PLATFORM=offscreen $(BIN)/python -m tests.bench

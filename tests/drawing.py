@@ -2,6 +2,7 @@
 
 from pathlib import Path
 
+import numpy as np
 import torch
 from PIL import Image
 
@@ -45,6 +46,16 @@ def foreseen(
     ready = prepared(settings, backend, precision, pipelines)
     draw(ready, lambda step, steps, latents: seen.append(latents) if latents is not None else None)
     return seen
+
+
+def difference(one: Image.Image, other: Image.Image) -> int:
+    """The greatest one of any value, in levels of 255."""
+    return int(np.abs(np.asarray(one, np.int16) - np.asarray(other, np.int16)).max())
+
+
+def family_of(model: Path) -> str:
+    """The name of a model's family."""
+    return index.find(str(model)).family
 
 
 STARTER = "Easel Starter"

@@ -47,8 +47,9 @@ def files() -> list[Path]:
 
 
 def worker() -> psutil.Process:
-    children = psutil.Process().children(recursive=True)
-    return next(child for child in children if "--worker" in child.cmdline())
+    """The newest: other tests of the same process may have left an engine at work."""
+    children = [each for each in psutil.Process().children(recursive=True) if "--worker" in each.cmdline()]
+    return max(children, key=lambda child: child.create_time())
 
 
 def is_drawing(state: State) -> bool:

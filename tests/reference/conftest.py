@@ -62,7 +62,7 @@ def agree(request: pytest.FixtureRequest) -> Agree:
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:
-    if config.getoption("--parity"):
+    if config.getoption("--parity", default=False):
         for line in _table(config.stash[_FOUND]):
             terminalreporter.write_line(line)
 

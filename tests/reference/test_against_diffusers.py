@@ -15,7 +15,7 @@ from engine.pipelines import Pipelines
 from engine.schedulers import SCHEDULERS
 from engine.settings import GenerateSettings
 from engine.tasks.draw import draw
-from tests.drawing import drawn, prepared
+from tests.drawing import difference, drawn, prepared
 
 SOME = GenerateSettings(
     model="tiny",
@@ -46,10 +46,6 @@ def _theirs(folder: Path, settings: GenerateSettings) -> Image.Image:
     ).images[0]
 
 
-def _difference(one: Image.Image, other: Image.Image) -> int:
-    return int(np.abs(np.asarray(one, np.int16) - np.asarray(other, np.int16)).max())
-
-
 def psnr(one: Image.Image, other: Image.Image) -> float:
     """Peak signal to noise ratio in dB of two 8-bit pictures."""
     error = np.square(np.asarray(one, np.float64) - np.asarray(other, np.float64)).mean()
@@ -73,7 +69,7 @@ def test_openvino_fp32_is_torch_within_one_level(tiny_model: Path, scheduler: st
     """One of 255 levels: float32 sums in another order differ in the sixth digit, which can turn a rounding."""
     settings = structs.replace(SOME, scheduler=scheduler)
     ours = drawn(settings, "openvino")
-    assert _difference(ours, _theirs(tiny_model, settings)) <= 1
+    assert difference(ours, _theirs(tiny_model, settings)) <= 1
 
 
 def test_tiles_on_openvino_are_tiles_on_torch(tiny_model: Path) -> None:
@@ -83,4 +79,4 @@ def test_tiles_on_openvino_are_tiles_on_torch(tiny_model: Path) -> None:
         ready = prepared(structs.replace(SOME, steps=1, width=128, height=96, scheduler="DDIM"), backend)
         ready.pipeline.vae.enable_tiling()
         made.append(draw(ready, lambda *_: None).image)
-    assert _difference(*made) <= 1
+    assert difference(*made) <= 1

@@ -14,7 +14,8 @@ from PIL import Image
 from engine.errors import BadInput
 from engine.pipelines import Pipelines
 from engine.settings import ControlUse, GenerateSettings, checked
-from tests.drawing import drawn
+from tests.drawing import difference, drawn, family_of
+from tests.reference.conftest import Agree, Cell
 from tests.tiny_controlnet import write_tiny_controlnet
 from tests.tiny_t2i_adapter import write_tiny_t2i_adapter
 
@@ -89,10 +90,6 @@ def _theirs(settings: GenerateSettings) -> Image.Image:
     ).images[0]
 
 
-def _difference(one: Image.Image, other: Image.Image) -> int:
-    return int(np.abs(np.asarray(one, np.int16) - np.asarray(other, np.int16)).max())
-
-
 def _asked(model: Path, nets: list[Path], picture: Path, *modes: str) -> GenerateSettings:
     controls = tuple(
         ControlUse(kind="none", image=str(picture), net=str(net), weight=0.9, mode=mode)  # pyright: ignore[reportArgumentType]
@@ -103,11 +100,12 @@ def _asked(model: Path, nets: list[Path], picture: Path, *modes: str) -> Generat
 
 @pytest.mark.parametrize("modes", [("prompt",), ("control",), ("balanced", "control")])
 def test_a_mode_weighs_the_residuals(
-    modes: tuple[str, ...], model: Path, nets: list[Path], picture: Path, pipelines: Pipelines
+    modes: tuple[str, ...], model: Path, nets: list[Path], picture: Path, pipelines: Pipelines, agree: Agree
 ) -> None:
     """On torch, bit for bit; what the nets gave is weighed outside of them, on every backend by the same code."""
     settings = _asked(model, nets, picture, *modes)
-    assert _difference(drawn(settings, pipelines=pipelines), _theirs(settings)) == 0
+    cell = Cell(family_of(model), "text-to-image", f"nets, mode {' and '.join(modes)}", "torch", "fp32")
+    agree(drawn(settings, pipelines=pipelines), _theirs(settings), cell)
 
 
 def test_the_modes_differ(model: Path, nets: list[Path], picture: Path, pipelines: Pipelines) -> None:
@@ -118,7 +116,7 @@ def test_the_modes_differ(model: Path, nets: list[Path], picture: Path, pipeline
     }
     apart = {mode: np.abs(np.asarray(each, float) - np.asarray(plain, float)).mean() for mode, each in seen.items()}
     assert 0 < apart["prompt"] < apart["balanced"]
-    assert _difference(seen["control"], seen["prompt"]) > 2
+    assert difference(seen["control"], seen["prompt"]) > 2
 
 
 def test_without_guidance_there_is_only_what_the_prompt_asks_for(model: Path, nets: list[Path], picture: Path) -> None:

@@ -18,7 +18,8 @@ from engine.pipelines import Pipelines
 from engine.settings import ControlUse, GenerateSettings
 from engine.tasks.stages import Redrawing
 from engine.uses import RegionUse
-from tests.drawing import drawn, prepared
+from tests.drawing import difference, drawn, family_of, prepared
+from tests.reference.conftest import Agree, Cell
 from tests.tiny_controlnet import write_tiny_controlnet
 from tests.tiny_xl import write_tiny_xl
 
@@ -64,6 +65,7 @@ def _theirs(model: Path, kind: str = "", **options: Any) -> Any:
         model, local_files_only=True, torch_dtype=torch.float32, **options
     )
     pipeline.set_progress_bar_config(disable=True)
+    pipeline.unet.requires_grad_(False)  # with gradients torch takes other kernels at small sizes, and other last bits
     pipeline.scheduler = diffusers.DDIMScheduler.from_config(pipeline.scheduler.config)
     return pipeline
 
@@ -85,53 +87,56 @@ def _asked(model: Path, **more: Any) -> GenerateSettings:
     return structs.replace(PLAIN, model=str(model), **more)
 
 
-def _difference(one: Image.Image, other: Image.Image) -> int:
-    return int(np.abs(np.asarray(one, np.int16) - np.asarray(other, np.int16)).max())
-
-
-def _same(asked: GenerateSettings, theirs: Image.Image, backend: str, pipelines: Pipelines) -> None:
-    """Within the backend's levels of theirs, and not by chance: without what was asked for it is another picture."""
+def _same(asked: GenerateSettings, theirs: Image.Image, cell: Cell, pipelines: Pipelines, agree: Agree) -> None:
+    """As theirs is, and not by chance: without what was asked for it is another picture."""
+    backend = cell.backend
     ours = drawn(asked, backend, "fp32", pipelines)
-    assert _difference(ours, theirs) <= LEVELS[backend]
-    assert _difference(drawn(_asked(Path(asked.model), source=asked.source), backend, "fp32", pipelines), ours) > 4
+    agree(ours, theirs, cell)
+    assert difference(drawn(_asked(Path(asked.model), source=asked.source), backend, "fp32", pipelines), ours) > 4
 
 
-def test_guidance_rescale(model: Path, backend: str, pipelines: Pipelines) -> None:
+def _cell(asked: GenerateSettings, what: str, backend: str) -> Cell:
+    return Cell(family_of(Path(asked.model)), asked.task, what, backend, "fp32")
+
+
+def test_guidance_rescale(model: Path, backend: str, pipelines: Pipelines, agree: Agree) -> None:
     asked = _asked(model, guidance_rescale=0.7, guidance_scale=12.0)
     theirs = _run(_theirs(model), asked, guidance_rescale=0.7)
-    assert _difference(drawn(asked, backend, "fp32", pipelines), theirs) <= LEVELS[backend]
-    assert _difference(drawn(structs.replace(asked, guidance_rescale=0.0), backend, "fp32", pipelines), theirs) > 4
+    agree(drawn(asked, backend, "fp32", pipelines), theirs, _cell(asked, "guidance rescale", backend))
+    assert difference(drawn(structs.replace(asked, guidance_rescale=0.0), backend, "fp32", pipelines), theirs) > 4
 
 
 @pytest.mark.parametrize("scale", [6.0, 1.0])
-def test_perturbed_attention_guidance(scale: float, model: Path, backend: str, pipelines: Pipelines) -> None:
+def test_perturbed_attention_guidance(
+    scale: float, model: Path, backend: str, pipelines: Pipelines, agree: Agree
+) -> None:
     asked = _asked(model, pag_scale=3.0, guidance_scale=scale, guidance_rescale=0.5)
     theirs = _run(_theirs(model, "PAG", pag_applied_layers=["mid"]), asked, pag_scale=3.0, guidance_rescale=0.5)
-    _same(asked, theirs, backend, pipelines)
+    _same(asked, theirs, _cell(asked, f"PAG, guidance {scale:g}", backend), pipelines, agree)
 
 
-def test_freeu(model: Path, backend: str, pipelines: Pipelines) -> None:
+def test_freeu(model: Path, backend: str, pipelines: Pipelines, agree: Agree) -> None:
     asked = _asked(model, freeu_b1=1.5, freeu_b2=1.6, freeu_s1=0.9, freeu_s2=0.2)
     pipeline = _theirs(model)
     pipeline.enable_freeu(s1=0.9, s2=0.2, b1=1.5, b2=1.6)
-    _same(asked, _run(pipeline, asked), backend, pipelines)
+    _same(asked, _run(pipeline, asked), _cell(asked, "FreeU", backend), pipelines, agree)
 
 
-def test_seamless_both_ways(model: Path, backend: str, pipelines: Pipelines) -> None:
+def test_seamless_both_ways(model: Path, backend: str, pipelines: Pipelines, agree: Agree) -> None:
     """The recipe that people know: every convolution of the U-Net and the VAE padded in a circle."""
     asked = _asked(model, seamless="both ways")
     pipeline = _theirs(model)
     for each in (*pipeline.unet.modules(), *pipeline.vae.modules()):
         if isinstance(each, torch.nn.Conv2d):
             each.padding_mode = "circular"
-    _same(asked, _run(pipeline, asked), backend, pipelines)
+    _same(asked, _run(pipeline, asked), _cell(asked, "seamless", backend), pipelines, agree)
 
 
 def test_everything_on_openvino_with_xl(xl: Path) -> None:
     asked = _asked(xl, freeu_b1=1.5, freeu_s2=0.2, pag_scale=2.0, guidance_rescale=0.5, seamless="both ways")
     pipelines = Pipelines()
     for each in (asked, _asked(xl)):
-        assert _difference(drawn(each, "openvino", "fp32", pipelines), drawn(each)) <= LEVELS["openvino"]
+        assert difference(drawn(each, "openvino", "fp32", pipelines), drawn(each)) <= LEVELS["openvino"]
 
 
 @pytest.mark.parametrize("way", ["sideways", "up and down"])
@@ -161,7 +166,7 @@ def _from(asked: GenerateSettings, latents: torch.Tensor, backend: str, pipeline
     return np.asarray(image, np.int16)
 
 
-def test_guidance_in_a_part_of_the_steps(model: Path, backend: str, pipelines: Pipelines) -> None:
+def test_guidance_in_a_part_of_the_steps(model: Path, backend: str, pipelines: Pipelines, agree: Agree) -> None:
     """In the middle three of five steps; the others are drawn with the prompt alone."""
     asked = _asked(model, guidance_start=0.2, guidance_end=0.8, negative_prompt="")
     pipeline = _theirs(model)
@@ -177,7 +182,7 @@ def test_guidance_in_a_part_of_the_steps(model: Path, backend: str, pipelines: P
         return (plain(sample[1:], timestep, return_dict=False, **words)[0].repeat(2, 1, 1, 1),)
 
     pipeline.unet.forward = some
-    _same(asked, _run(pipeline, asked), backend, pipelines)
+    _same(asked, _run(pipeline, asked), _cell(asked, "guidance interval", backend), pipelines, agree)
 
 
 def test_unguided_steps_cost_half(tiny_model: Path) -> None:
@@ -191,7 +196,7 @@ def test_unguided_steps_cost_half(tiny_model: Path) -> None:
 
 
 @pytest.mark.parametrize("backend", LEVELS)
-def test_another_autoencoder(tiny_model: Path, backend: str, tmp_path: Path) -> None:
+def test_another_autoencoder(tiny_model: Path, backend: str, tmp_path: Path, agree: Agree) -> None:
     torch.manual_seed(9)
     model, pipelines = tiny_model, Pipelines()
     other = AutoencoderKL.from_config(AutoencoderKL.load_config(model / "vae"))
@@ -201,7 +206,7 @@ def test_another_autoencoder(tiny_model: Path, backend: str, tmp_path: Path) -> 
     pipeline = _theirs(model)
     pipeline.vae = AutoencoderKL.from_pretrained(folder, local_files_only=True)
     plain = drawn(_asked(model), backend, "fp32", pipelines)
-    _same(asked, _run(pipeline, asked), backend, pipelines)
+    _same(asked, _run(pipeline, asked), _cell(asked, "another VAE", backend), pipelines, agree)
     assert drawn(_asked(model), backend, "fp32", pipelines).tobytes() == plain.tobytes()
 
 
@@ -218,7 +223,7 @@ def test_an_autoencoder_that_does_not_fit_is_refused(tiny_model: Path, tmp_path:
 
 
 def test_all_of_it_in_other_tasks_and_gone_again(
-    model: Path, backend: str, pipelines: Pipelines, tmp_path: Path
+    model: Path, backend: str, pipelines: Pipelines, tmp_path: Path, agree: Agree
 ) -> None:
     source = tmp_path / "source.png"
     noise = np.random.default_rng(1).integers(0, 256, (8, 12, 3), np.uint8)
@@ -231,7 +236,7 @@ def test_all_of_it_in_other_tasks_and_gone_again(
     )  # fmt: skip
     if not _if_taken(model, guidance_rescale=0.6):
         asked = structs.replace(asked, guidance_rescale=0.0)
-    _same(asked, theirs, backend, pipelines)
+    _same(asked, theirs, _cell(asked, "PAG", backend), pipelines, agree)
     assert drawn(_asked(model, source=str(source)), backend, "fp32", pipelines).tobytes() == before.tobytes()
 
 
@@ -250,13 +255,13 @@ def test_with_a_controlnet(tiny_model: Path, tmp_path: Path) -> None:
     asked = _asked(tiny_model, pag_scale=2.0, controls=(control,))
     pipeline = _theirs(
         tiny_model, "ControlNetPAG", pag_applied_layers=["mid"],
-        controlnet=ControlNetModel.from_pretrained(net, local_files_only=True),
+        controlnet=ControlNetModel.from_pretrained(net, local_files_only=True).requires_grad_(False),
     )  # fmt: skip
     theirs = _run_with_control(pipeline, asked, Image.open(lines))
     pipelines = Pipelines()
-    assert _difference(drawn(asked, pipelines=pipelines), theirs) == 0
+    assert difference(drawn(asked, pipelines=pipelines), theirs) <= 1  # their ControlNet sees three examples at once
     for more in ({"guidance_start": 0.4}, {"regions": (RegionUse(mask=str(lines), prompt="a tree"),)}):
-        assert _difference(drawn(structs.replace(asked, **more), pipelines=pipelines), theirs) > 4
+        assert difference(drawn(structs.replace(asked, **more), pipelines=pipelines), theirs) > 4
 
 
 def _run_with_control(pipeline: Any, settings: GenerateSettings, image: Image.Image) -> Image.Image:

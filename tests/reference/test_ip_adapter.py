@@ -13,7 +13,8 @@ from transformers import CLIPImageProcessorPil, CLIPVisionModelWithProjection
 
 from engine.pipelines import Pipelines
 from engine.settings import GenerateSettings, ImagePrompt
-from tests.drawing import drawn
+from tests.drawing import difference, drawn, family_of
+from tests.reference.conftest import Agree, Cell
 from tests.tiny_ip_adapter import write_tiny_image_encoder, write_tiny_ip_adapter
 
 PLAIN = GenerateSettings(
@@ -100,10 +101,6 @@ def _theirs(settings: GenerateSettings, folder: Path, **arguments: Any) -> Image
     ).images[0]
 
 
-def _difference(one: Image.Image, other: Image.Image) -> int:
-    return int(np.abs(np.asarray(one, np.int16) - np.asarray(other, np.int16)).max())
-
-
 @pytest.mark.parametrize("backend", LEVELS)
 @pytest.mark.parametrize("names", FILES)
 def test_an_image_prompt_is_diffusers_own(
@@ -113,12 +110,14 @@ def test_an_image_prompt_is_diffusers_own(
     folder: Path,
     pictures: list[Path],
     kept: dict[tuple[str, str, Path], Pipelines],
+    agree: Agree,
 ) -> None:
     settings = _asked(model, FILES[names], pictures)
     pipelines = kept.setdefault((backend, "fp32", model), Pipelines())
     ours = drawn(settings, backend, "fp32", pipelines)
-    assert _difference(ours, _theirs(settings, folder)) <= LEVELS[backend]
-    assert _difference(ours, drawn(structs.replace(settings, image_prompts=()), backend, "fp32", pipelines)) > 8
+    cell = Cell(family_of(model), "text-to-image", f"image prompt, {names}", backend, "fp32")
+    agree(ours, _theirs(settings, folder), cell)
+    assert difference(ours, drawn(structs.replace(settings, image_prompts=()), backend, "fp32", pipelines)) > 8
 
 
 @pytest.mark.parametrize("backend", LEVELS)

@@ -2,11 +2,9 @@
 
 from pathlib import Path
 
-import numpy as np
 import pytest
 import torch
 from msgspec import structs
-from PIL import Image
 from safetensors.torch import load_file, save_file
 
 from engine.backends import on_torch
@@ -15,7 +13,7 @@ from engine.errors import BadInput
 from engine.messages import ChosenLora
 from engine.pipelines import Pipelines
 from engine.settings import GenerateSettings, LoraUse
-from tests.drawing import drawn, prepared
+from tests.drawing import difference, drawn, prepared
 
 PLAIN = GenerateSettings(prompt="a red house", model="tiny", seed=7, steps=4, guidance_scale=5.0, width=64, height=64)
 CHANGED = {
@@ -51,10 +49,6 @@ def lora(tiny_model: Path) -> Path:
     return path
 
 
-def _difference(one: Image.Image, other: Image.Image) -> int:
-    return int(np.abs(np.asarray(one, np.int16) - np.asarray(other, np.int16)).max())
-
-
 def _with(weight: float, text_encoder_weight: float | None = None) -> GenerateSettings:
     use = LoraUse(name="tiny style 风格", weight=weight, text_encoder_weight=text_encoder_weight)
     return structs.replace(PLAIN, loras=(use,))
@@ -63,7 +57,7 @@ def _with(weight: float, text_encoder_weight: float | None = None) -> GenerateSe
 def test_it_is_seen_and_leaves_nothing_behind(tiny_model: Path) -> None:
     pipelines = Pipelines()
     plain, styled, again = (drawn(each, pipelines=pipelines) for each in (PLAIN, _with(1.0), PLAIN))
-    assert _difference(plain, styled) > 8
+    assert difference(plain, styled) > 8
     assert again.tobytes() == plain.tobytes()
     assert drawn(_with(0.0), pipelines=pipelines).tobytes() == plain.tobytes()
 
@@ -96,20 +90,20 @@ def test_block_weights_leave_the_other_blocks_as_they_were(lora: Path, tmp_path:
 
 @pytest.mark.parametrize("weight", [1.0, 0.5])
 def test_openvino_is_torch_within_one_level(weight: float) -> None:
-    assert _difference(drawn(_with(weight), "openvino"), drawn(_with(weight))) <= 1
+    assert difference(drawn(_with(weight), "openvino"), drawn(_with(weight))) <= 1
 
 
 def test_openvino_forgets_it_again() -> None:
     pipelines = Pipelines()
     plain, styled, again = (drawn(each, "openvino", "int8", pipelines) for each in (PLAIN, _with(1.0), PLAIN))
-    assert _difference(plain, styled) > 8
+    assert difference(plain, styled) > 8
     assert again.tobytes() == plain.tobytes()
 
 
 def test_of_two_both_are_seen(lora: Path) -> None:
     pipelines = Pipelines()
     twice = structs.replace(PLAIN, loras=(_with(0.5).loras[0], LoraUse(name=str(lora), weight=0.5)))
-    assert _difference(drawn(twice, pipelines=pipelines), drawn(_with(1.0), pipelines=pipelines)) <= 1
+    assert difference(drawn(twice, pipelines=pipelines), drawn(_with(1.0), pipelines=pipelines)) <= 1
 
 
 def test_a_name_that_is_none_is_answered_with_the_nearest(tiny_model: Path) -> None:
@@ -136,7 +130,7 @@ def test_one_that_changed_on_the_disk_is_read_again(lora: Path, tmp_path: Path) 
     path.write_bytes(lora.read_bytes())
     before = drawn(asked, pipelines=pipelines)
     save_file({name: tensor * 2 for name, tensor in load_file(lora).items()}, path)
-    assert _difference(before, drawn(asked, pipelines=pipelines)) > 4
+    assert difference(before, drawn(asked, pipelines=pipelines)) > 4
 
 
 def test_a_change_that_was_stopped_is_made_whole(tiny_model: Path, monkeypatch: pytest.MonkeyPatch) -> None:

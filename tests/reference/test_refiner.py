@@ -15,7 +15,8 @@ from engine.expand import expand
 from engine.library import index
 from engine.pipelines import Pipelines
 from engine.settings import GenerateSettings
-from tests.drawing import drawn
+from tests.drawing import difference, drawn
+from tests.reference.conftest import Agree, Cell
 from tests.tiny_refiner import write_tiny_refiner
 from tests.tiny_xl import write_tiny_xl
 
@@ -50,12 +51,10 @@ def _ready(kind: Any, folder: Path) -> Any:
     return pipeline
 
 
-def _difference(one: Image.Image, other: Image.Image) -> int:
-    return int(np.abs(np.asarray(one, np.int16) - np.asarray(other, np.int16)).max())
-
-
 @pytest.mark.parametrize("backend", LEVELS)
-def test_two_experts_are_diffusers_own(base: Path, refiner: Path, plain: GenerateSettings, backend: str) -> None:
+def test_two_experts_are_diffusers_own(
+    base: Path, refiner: Path, plain: GenerateSettings, backend: str, agree: Agree
+) -> None:
     """The two pipelines in a row as diffusers' documentation has them."""
     settings = structs.replace(plain, refiner=str(refiner), refiner_start=0.6)
     ours = drawn(settings, backend)
@@ -70,12 +69,14 @@ def test_two_experts_are_diffusers_own(base: Path, refiner: Path, plain: Generat
         **shared, width=96, height=64, denoising_end=0.6, output_type="latent", generator=noise
     ).images
     theirs = _ready(StableDiffusionXLImg2ImgPipeline, refiner)(**shared, image=latents, denoising_start=0.6).images[0]
-    assert _difference(ours, theirs) <= LEVELS[backend]
-    assert _difference(ours, drawn(plain, backend)) > 8
+    agree(ours, theirs, Cell("sdxl", "text-to-image", "with the refiner", backend, "fp32"))
+    assert difference(ours, drawn(plain, backend)) > 8
 
 
 @pytest.mark.parametrize("backend", LEVELS)
-def test_alone_it_draws_a_source_anew(refiner: Path, plain: GenerateSettings, backend: str, tmp_path: Path) -> None:
+def test_alone_it_draws_a_source_anew(
+    refiner: Path, plain: GenerateSettings, backend: str, tmp_path: Path, agree: Agree
+) -> None:
     source = Image.fromarray(np.random.default_rng(1).integers(0, 256, (64, 96, 3), np.uint8))
     source.save(tmp_path / "source.png")
     settings = structs.replace(plain, model=str(refiner), source=str(tmp_path / "source.png"), strength=0.5)
@@ -88,7 +89,7 @@ def test_alone_it_draws_a_source_anew(refiner: Path, plain: GenerateSettings, ba
         strength=0.5,
         generator=torch.Generator("cpu").manual_seed(7),
     ).images[0]
-    assert _difference(drawn(settings, backend), theirs) <= LEVELS[backend]
+    agree(drawn(settings, backend), theirs, Cell("sdxl-refiner", "image-to-image", "prompt", backend, "fp32"))
 
 
 def test_a_prompt_that_changes_does_so_where_it_says(refiner: Path, plain: GenerateSettings) -> None:
@@ -99,10 +100,10 @@ def test_a_prompt_that_changes_does_so_where_it_says(refiner: Path, plain: Gener
         drawn(structs.replace(both, prompt=prompt), pipelines=pipelines)
         for prompt in ("a red house", "a blue cat", "[a red house:a blue cat:0.5]")
     )
-    assert _difference(changing, first) > 0
-    assert _difference(changing, second) > 0
+    assert difference(changing, first) > 0
+    assert difference(changing, second) > 0
     late = structs.replace(both, prompt="[a red house:a blue cat:1.0]")
-    assert _difference(drawn(late, pipelines=pipelines), first) == 0
+    assert difference(drawn(late, pipelines=pipelines), first) == 0
 
 
 def test_it_is_stopped_and_told_of(refiner: Path, plain: GenerateSettings) -> None:

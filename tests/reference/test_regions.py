@@ -15,7 +15,8 @@ from engine.errors import BadInput
 from engine.pipelines import Pipelines
 from engine.settings import GenerateSettings
 from engine.uses import RegionUse
-from tests.drawing import drawn, foreseen, prepared
+from tests.drawing import difference, drawn, family_of, foreseen, prepared
+from tests.reference.conftest import Agree, Cell
 from tests.tiny_flux import write_tiny_flux
 from tests.tiny_sd3 import write_tiny_sd3
 from tests.tiny_xl import write_tiny_xl
@@ -47,10 +48,6 @@ def case(
     family, backend = request.param.split()
     model = write_tiny_xl(tmp_path_factory.mktemp("xl")) if family == "xl" else tiny_model
     return model, backend, Pipelines()
-
-
-def _difference(one: Image.Image, other: Image.Image) -> int:
-    return int(np.abs(np.asarray(one, np.int16) - np.asarray(other, np.int16)).max())
 
 
 def _use(mask: str, prompt: str, weight: float = 1.0) -> RegionUse:
@@ -86,7 +83,7 @@ def _written_out(model: Path, settings: GenerateSettings, shares: list[torch.Ten
 
 
 def test_regions_are_predictions_blended_by_masks(
-    case: tuple[Path, str, Pipelines], masks: dict[tuple[int, int], str]
+    case: tuple[Path, str, Pipelines], masks: dict[tuple[int, int], str], agree: Agree
 ) -> None:
     """The left half by its own prompt, the columns 28 to 60 by another at half its weight, the rest by the main one."""
     model, backend, pipelines = case
@@ -100,8 +97,9 @@ def test_regions_are_predictions_blended_by_masks(
     shares = [each / (covered + rest) for each in (left, middle, rest)]
     asked = structs.replace(PLAIN, model=str(model), regions=uses)
     ours = drawn(asked, backend, "fp32", pipelines)
-    assert _difference(ours, _written_out(model, asked, shares)) <= 1
-    assert _difference(ours, drawn(structs.replace(asked, regions=()), backend, "fp32", pipelines)) > 8
+    cell = Cell(family_of(model), "text-to-image", "regions", backend, "fp32")
+    agree(ours, _written_out(model, asked, shares), cell, 1)
+    assert difference(ours, drawn(structs.replace(asked, regions=()), backend, "fp32", pipelines)) > 8
 
 
 def test_regions_with_the_main_prompt_change_nothing(
@@ -112,9 +110,9 @@ def test_regions_with_the_main_prompt_change_nothing(
     plain = drawn(asked, backend, "fp32", pipelines)
     for covering in ((ALL, ALL), (LEFT, RIGHT), (MIDDLE,)):
         uses = tuple(_use(masks[each], asked.prompt) for each in covering)
-        assert _difference(drawn(structs.replace(asked, regions=uses), backend, "fp32", pipelines), plain) <= 1
+        assert difference(drawn(structs.replace(asked, regions=uses), backend, "fp32", pipelines), plain) <= 1
     nothing = (_use(masks[ALL], "another", 0.0),)
-    assert _difference(drawn(structs.replace(asked, regions=nothing), backend, "fp32", pipelines), plain) <= 1
+    assert difference(drawn(structs.replace(asked, regions=nothing), backend, "fp32", pipelines), plain) <= 1
 
 
 def test_a_region_that_is_everything_is_the_main_prompt(
@@ -127,7 +125,7 @@ def test_a_region_that_is_everything_is_the_main_prompt(
         asked = structs.replace(PLAIN, model=str(model), negative_prompt="", **more)
         other = drawn(structs.replace(asked, prompt="a tree"), backend, "fp32", pipelines)
         region = structs.replace(asked, regions=(_use(masks[ALL], "a tree"),))
-        assert _difference(drawn(region, backend, "fp32", pipelines), other) <= 1
+        assert difference(drawn(region, backend, "fp32", pipelines), other) <= 1
     drawn(structs.replace(PLAIN, model=str(model), regions=(_use(masks[ALL], long),)), backend, "fp32", pipelines)
 
 
@@ -156,10 +154,10 @@ def test_stable_diffusion_3_has_regions_and_the_rest_of_guidance(
         return drawn(structs.replace(PLAIN, model=str(model), **more), pipelines=pipelines)
 
     plain, other = made(), made(prompt="a tree")
-    assert _difference(made(regions=(_use(masks[LEFT], PLAIN.prompt),)), plain) <= 1
-    assert _difference(made(regions=(_use(masks[ALL], "a tree"),)), other) <= 1
-    assert _difference(made(guidance_start=1.0), made(guidance_scale=1.0)) <= 1
-    assert _difference(made(guidance_rescale=0.7), plain) > 4
+    assert difference(made(regions=(_use(masks[LEFT], PLAIN.prompt),)), plain) <= 1
+    assert difference(made(regions=(_use(masks[ALL], "a tree"),)), other) <= 1
+    assert difference(made(guidance_start=1.0), made(guidance_scale=1.0)) <= 1
+    assert difference(made(guidance_rescale=0.7), plain) > 4
     with pytest.raises(BadInput, match="need a model with a U-Net"):
         made(pag_scale=2.0)
 

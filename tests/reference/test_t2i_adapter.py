@@ -13,7 +13,8 @@ from PIL import Image
 
 from engine.pipelines import Pipelines
 from engine.settings import ControlUse, GenerateSettings
-from tests.drawing import drawn
+from tests.drawing import difference, drawn, family_of
+from tests.reference.conftest import Agree, Cell
 from tests.tiny_t2i_adapter import write_tiny_t2i_adapter
 
 SIZE = (128, 64)
@@ -99,10 +100,6 @@ def _theirs(settings: GenerateSettings, **arguments: Any) -> Image.Image:
     ).images[0]
 
 
-def _difference(one: Image.Image, other: Image.Image) -> int:
-    return int(np.abs(np.asarray(one, np.int16) - np.asarray(other, np.int16)).max())
-
-
 @pytest.mark.parametrize("backend", LEVELS)
 @pytest.mark.parametrize("count", [1, 2])
 def test_adapters_are_diffusers_own(
@@ -112,19 +109,21 @@ def test_adapters_are_diffusers_own(
     adapters: list[Path],
     pictures: list[Path],
     kept: dict[tuple[str, str, Path], Pipelines],
+    agree: Agree,
 ) -> None:
     settings = _asked(model, adapters[:count], pictures)
     pipelines = kept.setdefault((backend, "fp32", model), Pipelines())
     ours = drawn(settings, backend, "fp32", pipelines)
-    assert _difference(ours, _theirs(settings)) <= LEVELS[backend]
+    cell = Cell(family_of(model), "text-to-image", f"T2I-Adapter, {count}", backend, "fp32")
+    agree(ours, _theirs(settings), cell)
     plain = drawn(structs.replace(settings, controls=()), backend, "fp32", pipelines)
-    assert _difference(ours, plain) > 8, "and it changes the picture"
+    assert difference(ours, plain) > 8, "and it changes the picture"
 
 
 def test_an_adapter_stops_where_it_is_told(model: Path, adapters: list[Path], pictures: list[Path]) -> None:
     """diffusers has this share of the steps for XL alone."""
     settings = _asked(model, adapters[:1], pictures, end=0.6)
     early, whole = drawn(settings), drawn(_asked(model, adapters[:1], pictures))
-    assert _difference(early, whole) > 0
+    assert difference(early, whole) > 0
     if (model / "text_encoder_2").exists():
-        assert _difference(early, _theirs(settings, adapter_conditioning_factor=0.6)) == 0
+        assert difference(early, _theirs(settings, adapter_conditioning_factor=0.6)) == 0

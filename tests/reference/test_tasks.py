@@ -17,7 +17,7 @@ from engine.library import index
 from engine.pipelines import Pipelines
 from engine.settings import ControlUse, GenerateSettings
 from engine.tasks.masks import part
-from tests.drawing import drawn
+from tests.drawing import difference, drawn
 from tests.reference.conftest import Agree, Cell
 from tests.tiny_controlnet import write_tiny_controlnet
 from tests.tiny_model import write_tiny_model
@@ -129,10 +129,6 @@ def _family(model: Path) -> str:
     return index.find(str(model)).family
 
 
-def _difference(one: Image.Image, other: Image.Image) -> int:
-    return int(np.abs(np.asarray(one, np.int16) - np.asarray(other, np.int16)).max())
-
-
 @pytest.mark.parametrize("backend", LEVELS)
 @pytest.mark.parametrize("controls", CONTROLS)
 @pytest.mark.parametrize("task", TASKS)
@@ -183,7 +179,7 @@ def test_a_control_changes_the_picture(model: Path, nets: list[Path], pictures: 
     plain, steered = (
         drawn(_asked("text-to-image", pictures, model, nets, weights), pipelines=pipelines) for weights in ((), (0.8,))
     )
-    assert _difference(plain, steered) > 8
+    assert difference(plain, steered) > 8
 
 
 @pytest.mark.parametrize("backend", LEVELS)
@@ -224,7 +220,7 @@ def test_an_embedding_is_diffusers_own(
         height=64,
         generator=torch.Generator("cpu").manual_seed(7),
     ).images[0]
-    assert _difference(ours, theirs) <= LEVELS[backend]
+    assert difference(ours, theirs) <= LEVELS[backend]
 
 
 @pytest.mark.parametrize("backend", LEVELS)
@@ -250,7 +246,7 @@ def test_drawing_again_larger_is_two_pipelines_in_a_row(model: Path, backend: st
         guidance_scale=settings.guidance_scale,
         generator=torch.Generator("cpu").manual_seed(7),
     ).images[0]
-    assert _difference(ours, theirs) <= 3 * LEVELS[backend]
+    assert difference(ours, theirs) <= 3 * LEVELS[backend]
 
 
 def test_nothing_may_change_and_all_may_change(model: Path, pictures: dict[str, Path]) -> None:
@@ -259,7 +255,7 @@ def test_nothing_may_change_and_all_may_change(model: Path, pictures: dict[str, 
     pipelines = Pipelines()
     kept, changed = (drawn(structs.replace(asked, strength=strength), pipelines=pipelines) for strength in (0.0, 1.0))
     assert kept.tobytes() == source.tobytes()
-    assert _difference(changed, source) > 8
+    assert difference(changed, source) > 8
 
 
 @pytest.mark.parametrize("backend", LEVELS)
@@ -272,6 +268,6 @@ def test_a_variation_lies_between_two_seeds(tiny_model: Path, backend: str) -> N
         for share in (0.0, 0.1, 0.3, 1.0)
     ]
     assert between[0].tobytes() == one.tobytes()
-    assert _difference(between[3], two) <= 1
+    assert difference(between[3], two) <= 1
     apart = [np.abs(np.asarray(each, np.float32) - np.asarray(one, np.float32)).mean() for each in between]
     assert apart[0] == 0 < apart[1] < apart[2] < apart[3]

@@ -22,7 +22,8 @@ from engine.pipelines import Pipelines
 from engine.settings import GenerateSettings, LoraUse
 from engine.tasks.masks import part
 from engine.tasks.preview import decoded
-from tests.drawing import drawn, foreseen, prepared
+from tests.drawing import difference, drawn, foreseen, prepared
+from tests.reference.conftest import Agree, Cell
 from tests.reference.test_against_diffusers import psnr
 from tests.tiny_flux import write_tiny_flux
 from tests.tiny_sd3 import write_tiny_sd3
@@ -111,14 +112,15 @@ def _theirs(model: Tiny, settings: GenerateSettings, pipeline: Any = None) -> Im
     ).images[0]
 
 
-def _difference(one: Image.Image, other: Image.Image) -> int:
-    return int(np.abs(np.asarray(one, np.int16) - np.asarray(other, np.int16)).max())
-
-
 @pytest.mark.parametrize("backend", LEVELS)
 @pytest.mark.parametrize("task", TASKS)
 def test_a_task_is_diffusers_own(
-    task: str, backend: str, model: Tiny, pictures: dict[str, Path], kept: dict[tuple[str, Path], Pipelines]
+    task: str,
+    backend: str,
+    model: Tiny,
+    pictures: dict[str, Path],
+    kept: dict[tuple[str, Path], Pipelines],
+    agree: Agree,
 ) -> None:
     settings = _asked(model, task, pictures)
     ours = drawn(settings, backend, "fp32", kept.setdefault((backend, model.folder), Pipelines()))
@@ -128,7 +130,7 @@ def test_a_task_is_diffusers_own(
         theirs = part(source, mask, SIZE, padding=None, feather=settings.mask_feather).back(theirs)
         outside = np.asarray(mask) == 0
         assert np.array_equal(np.asarray(ours)[outside], np.asarray(source)[outside])
-    assert _difference(ours, theirs) <= LEVELS[backend]
+    agree(ours, theirs, Cell(model.family, task, "prompt", backend, "fp32"), LEVELS[backend])
 
 
 def test_everything_that_is_asked_is_seen(model: Tiny, pictures: dict[str, Path]) -> None:
@@ -137,16 +139,17 @@ def test_everything_that_is_asked_is_seen(model: Tiny, pictures: dict[str, Path]
     asked = _asked(model, "text-to-image", pictures)
     plain = drawn(asked, pipelines=pipelines)
     for other in ({"prompt": "boat"}, {"guidance_scale": 5.0}, {"seed": 8}):
-        assert _difference(drawn(structs.replace(asked, **other), pipelines=pipelines), plain) > 8
+        assert difference(drawn(structs.replace(asked, **other), pipelines=pipelines), plain) > 8
     negative = drawn(structs.replace(asked, negative_prompt="boat"), pipelines=pipelines)
-    assert (_difference(negative, plain) > 8) == ("negative_prompt" not in FAMILIES[model.family].without)
+    assert (difference(negative, plain) > 8) == ("negative_prompt" not in FAMILIES[model.family].without)
 
 
 @pytest.mark.parametrize("precision", PSNR)
-def test_fewer_bits_draw_nearly_the_same(model: Tiny, precision: str, pictures: dict[str, Path]) -> None:
+def test_fewer_bits_draw_nearly_the_same(model: Tiny, precision: str, pictures: dict[str, Path], agree: Agree) -> None:
     settings = _asked(model, "text-to-image", pictures)
-    ours = drawn(settings, "openvino", precision)
-    assert psnr(ours, _theirs(model, settings)) > PSNR[precision]
+    ours, theirs = drawn(settings, "openvino", precision), _theirs(model, settings)
+    agree(ours, theirs, Cell(model.family, "text-to-image", "prompt", "openvino", precision))
+    assert psnr(ours, theirs) > PSNR[precision]
 
 
 def test_each_scheduler_is_diffusers_own(model: Tiny, pictures: dict[str, Path]) -> None:
@@ -156,7 +159,7 @@ def test_each_scheduler_is_diffusers_own(model: Tiny, pictures: dict[str, Path])
         pipeline = _pipeline(model, settings)
         kind = getattr(diffusers, chosen.diffusers_class)
         pipeline.scheduler = kind.from_config(pipeline.scheduler.config, **chosen.options)
-        assert _difference(drawn(settings, pipelines=pipelines), _theirs(model, settings, pipeline)) == 0
+        assert difference(drawn(settings, pipelines=pipelines), _theirs(model, settings, pipeline)) == 0
 
 
 def test_a_scheduler_for_other_models_is_replaced_and_said(model: Tiny, pictures: dict[str, Path]) -> None:
@@ -179,9 +182,9 @@ def test_a_variation_and_a_prompt_that_changes(model: Tiny, pictures: dict[str, 
     def made(**other: Any) -> Image.Image:
         return drawn(structs.replace(asked, **other), pipelines=pipelines)
 
-    assert _difference(made(variation_seed=8, variation_strength=1.0), made(seed=8)) <= 1
+    assert difference(made(variation_seed=8, variation_strength=1.0), made(seed=8)) <= 1
     one, two, changed = (made(prompt=prompt) for prompt in ("red house", "a boat", "[red house:a boat:0.5]"))
-    assert min(_difference(changed, one), _difference(changed, two)) > 2
+    assert min(difference(changed, one), difference(changed, two)) > 2
 
 
 def test_what_is_foreseen_last_is_what_comes(model: Tiny, pictures: dict[str, Path]) -> None:
@@ -191,21 +194,21 @@ def test_what_is_foreseen_last_is_what_comes(model: Tiny, pictures: dict[str, Pa
     pipelines = Pipelines()
     ready = prepared(settings, pipelines=pipelines)
     preview = decoded(ready.pipeline, pipelines.preview_decoder, seen[-1])
-    assert _difference(preview, drawn(settings, pipelines=pipelines)) <= 1
+    assert difference(preview, drawn(settings, pipelines=pipelines)) <= 1
 
 
 def test_stable_diffusion_3_without_the_large_text_encoder(shared_home: Path, tmp_path: Path) -> None:
     model = Tiny("sd3", write_tiny_sd3(tmp_path / "sd3", with_t5=False), "StableDiffusion3")
     settings = structs.replace(PLAIN, model=str(model.folder))
     pipeline = _pipeline(model, settings, text_encoder_3=None, tokenizer_3=None)
-    assert _difference(drawn(settings), _theirs(model, settings, pipeline)) == 0
+    assert difference(drawn(settings), _theirs(model, settings, pipeline)) == 0
 
 
 @torch.no_grad()
 def test_flux_that_takes_no_guidance(shared_home: Path, tmp_path: Path) -> None:
     model = Tiny("flux", write_tiny_flux(tmp_path / "schnell", guided=False), "Flux")
     settings = structs.replace(PLAIN, model=str(model.folder))
-    assert _difference(drawn(settings), _theirs(model, settings)) == 0
+    assert difference(drawn(settings), _theirs(model, settings)) == 0
     component = Component("transformer", "FluxTransformer2DModel", model.folder / "transformer")
     (graph,) = graphs_of(component).values()
     openvino.save_model(graph, tmp_path / "transformer.xml", compress_to_fp16=False)
@@ -267,8 +270,8 @@ def test_a_lora_is_its_change_of_the_weights(
     pipelines = kept.setdefault((backend, model.folder), Pipelines())
     plain = drawn(asked, backend, "fp32", pipelines)
     ours = drawn(structs.replace(asked, loras=(LoraUse(name=str(file), weight=0.8),)), backend, "fp32", pipelines)
-    assert _difference(ours, plain) > 8
-    assert _difference(ours, theirs) <= max(1, LEVELS[backend])
+    assert difference(ours, plain) > 8
+    assert difference(ours, theirs) <= max(1, LEVELS[backend])
     assert drawn(asked, backend, "fp32", pipelines).tobytes() == plain.tobytes()
 
 

@@ -15,7 +15,8 @@ from engine.controls import KINDS
 from engine.pipelines import Pipelines
 from engine.settings import GenerateSettings
 from engine.uses import ControlUse
-from tests.drawing import drawn
+from tests.drawing import difference, drawn
+from tests.reference.conftest import Agree, Cell
 from tests.tiny_controlnet import write_tiny_controlnet
 from tests.tiny_union import write_tiny_union
 
@@ -83,25 +84,21 @@ def _theirs(settings: GenerateSettings) -> Image.Image:
     ).images[0]
 
 
-def _difference(one: Image.Image, other: Image.Image) -> int:
-    return int(np.abs(np.asarray(one, np.int16) - np.asarray(other, np.int16)).max())
-
-
 @pytest.mark.parametrize("backend", LEVELS)
 @pytest.mark.parametrize("shown", SHOWN)
 def test_a_union_is_diffusers_own(
-    shown: str, backend: str, tiny_xl: Path, union: Path, pictures: list[Path], kept: dict[str, Pipelines]
+    shown: str, backend: str, tiny_xl: Path, union: Path, pictures: list[Path], kept: dict[str, Pipelines], agree: Agree
 ) -> None:
     settings = _asked(tiny_xl, union, pictures, SHOWN[shown])
     pipelines = kept.setdefault(backend, Pipelines())
     ours = drawn(settings, backend, "fp32", pipelines)
-    assert _difference(ours, _theirs(settings)) <= LEVELS[backend]
-    assert _difference(ours, drawn(structs.replace(settings, controls=()), backend, "fp32", pipelines)) > 8
+    agree(ours, _theirs(settings), Cell("sdxl", "text-to-image", f"Union net, {shown}", backend, "fp32"))
+    assert difference(ours, drawn(structs.replace(settings, controls=()), backend, "fp32", pipelines)) > 8
 
 
-def test_in_a_source_too(tiny_xl: Path, union: Path, pictures: list[Path]) -> None:
+def test_in_a_source_too(tiny_xl: Path, union: Path, pictures: list[Path], agree: Agree) -> None:
     settings = _asked(tiny_xl, union, pictures, ("depth",), source=str(pictures[1]))
-    assert _difference(drawn(settings), _theirs(settings)) == 0
+    agree(drawn(settings), _theirs(settings), Cell("sdxl", "image-to-image", "Union net, depth", "torch", "fp32"))
 
 
 def test_the_kind_matters_and_a_plain_net_may_stand_beside_it(
@@ -109,8 +106,8 @@ def test_the_kind_matters_and_a_plain_net_may_stand_beside_it(
 ) -> None:
     pipelines = kept.setdefault("torch", Pipelines())
     depth, pose = (drawn(_asked(tiny_xl, union, pictures, (kind,)), pipelines=pipelines) for kind in ("depth", "pose"))
-    assert _difference(depth, pose) > 0
+    assert difference(depth, pose) > 0
     beside = _asked(tiny_xl, union, pictures, ("depth",))
     plain = ControlUse(kind="none", image=str(pictures[1]), net=str(write_tiny_controlnet(tiny_xl, tmp_path / "net")))
     both = structs.replace(beside, controls=(*beside.controls, plain))
-    assert _difference(drawn(both, pipelines=pipelines), depth) > 0
+    assert difference(drawn(both, pipelines=pipelines), depth) > 0
