@@ -46,6 +46,8 @@ def few_steps_of(settings: GenerateSettings, card: ModelCard) -> FewSteps | None
         return None
     used = [each.name for each in (*settings.loras, *parse(settings.prompt).loras) if each.weight > 0]
     names = (*used, card.name) if settings.few_steps == "auto" else (settings.few_steps,)
+    if card.reads_guidance and settings.few_steps == "auto":
+        names = ("LCM",)
     return recognised(Path(name).stem for name in names)
 
 
@@ -54,7 +56,7 @@ def _in_few_steps(settings: GenerateSettings, card: ModelCard) -> GenerateSettin
     if recipe is None:
         return settings
     family = FAMILIES[card.family]
-    is_guided = "negative_prompt" not in family.without  # else the scale is only a number that the model reads
+    is_guided = "negative_prompt" not in family.without and not card.reads_guidance  # else it only reads the number
     return msgspec.structs.replace(
         settings,
         scheduler=family.scheduler(recipe.scheduler),

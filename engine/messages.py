@@ -38,6 +38,8 @@ class ModelCard(Struct, frozen=True, kw_only=True):
     """Width and height must be multiples of this many pixels."""
     size_bytes: int = 0
     parameters: int = 0
+    reads_guidance: bool = False
+    """Whether it is a consistency model that is told the guidance scale, and so not guided by two prompts."""
     broken: str = ""
     """What is missing or wrong, in one sentence; empty for a model that can draw."""
 

@@ -72,6 +72,7 @@ def _card(name: str, folder: Path) -> ModelCard:
         size_multiple=found.size_multiple,
         size_bytes=found.size_bytes,
         parameters=found.parameters,
+        reads_guidance=found.reads_guidance,
     )
 
 

@@ -26,6 +26,8 @@ class Recognised(NamedTuple):
     """Of the weights on the disk."""
     parameters: int
     """How many numbers the weights are."""
+    reads_guidance: bool
+    """Whether the guidance scale is an input of the denoiser: a latent consistency model."""
 
 
 def recognise(folder: Path) -> Recognised:
@@ -45,6 +47,7 @@ def recognise(folder: Path) -> Recognised:
         *_sizes(folder, family, denoiser),
         size_bytes=sum(file.stat().st_size for file in files),
         parameters=sum(math.prod(tensor.shape) for tensor in tensors),
+        reads_guidance=bool(denoiser.get("time_cond_proj_dim")),
     )
 
 

@@ -73,7 +73,7 @@ def _run(pipeline: Any, settings: GenerateSettings, words: Conditioning, on_step
     """Pixels [h, w, 3] in 0 to 1; latents [c, h, w] where the picture is not drawn to its end."""
     foreseen = Foresight(pipeline.scheduler)
     noise = torch.Generator("cpu").manual_seed(settings.seed or 0)
-    guided = settings.guidance_scale > 1 and hasattr(type(pipeline), "do_classifier_free_guidance")  # FLUX.1 has none
+    guided = settings.guidance_scale > 1 and _is_guided(pipeline)
 
     def after_step(running: Any, step: int, _timestep: Any, had: dict[str, Any]) -> dict[str, Any]:
         _check(had["latents"].isfinite().all())
@@ -96,6 +96,12 @@ def _run(pipeline: Any, settings: GenerateSettings, words: Conditioning, on_step
             **_varied(pipeline, settings, noise, given),
         ).images
     return images[0]
+
+
+def _is_guided(pipeline: Any) -> bool:
+    """Whether the pipeline draws with two prompts: FLUX.1 and consistency models read the scale instead."""
+    unet = getattr(pipeline, "unet", None)
+    return hasattr(type(pipeline), "do_classifier_free_guidance") and not (unet and unet.config.time_cond_proj_dim)
 
 
 def _from_words(words: Pair, *, guided: bool) -> dict[str, Any]:

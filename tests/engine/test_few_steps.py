@@ -53,6 +53,12 @@ def test_the_settings_follow_by_themselves() -> None:
     assert expand(made, CARD) == [made]
 
 
+def test_a_consistency_model_keeps_the_guidance_that_it_reads() -> None:
+    told = ModelCard(name="Dreamshaper", path="/nowhere", family="sd1", native_size=512, reads_guidance=True)
+    (made,) = expand(GenerateSettings(guidance_scale=8.0), told)
+    assert (made.scheduler, made.steps, made.guidance_scale) == ("LCM", 4, 8)
+
+
 def test_unless_they_are_told_otherwise() -> None:
     for settings in (
         GenerateSettings(loras=(LoraUse(name="lcm"),), few_steps="off"),

@@ -161,6 +161,20 @@ def test_fewer_bits_are_near(precision: str, model: Path, agree: Agree) -> None:
 
 
 @pytest.mark.parametrize("backend", LEVELS)
+def test_a_consistency_model_is_told_its_guidance(
+    backend: str, tmp_path_factory: pytest.TempPathFactory, agree: Agree
+) -> None:
+    """One that reads the guidance scale as an input; the prompt changes on the way, which must not make two of it."""
+    model = write_tiny_model(tmp_path_factory.mktemp("lcm"), "sd1-lcm")
+    settings = structs.replace(PLAIN, model=str(model), guidance_scale=8.0)
+    pipelines = Pipelines()
+    ours = drawn(settings, backend, "fp32", pipelines)
+    agree(ours, _theirs(settings, []), Cell("sd1", "text-to-image", "consistency model", backend, "fp32"))
+    weaker = structs.replace(settings, guidance_scale=2.0, prompt="[a red house:a cat:0.5]")
+    assert difference(drawn(weaker, backend, "fp32", pipelines), ours) > 0
+
+
+@pytest.mark.parametrize("backend", LEVELS)
 def test_an_inpainting_model_is_diffusers_own(
     backend: str, pictures: dict[str, Path], tmp_path_factory: pytest.TempPathFactory, agree: Agree
 ) -> None:

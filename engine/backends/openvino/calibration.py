@@ -7,7 +7,7 @@ import numpy as np
 import openvino
 import torch
 
-from engine.backends.openvino.exports import SIDE, from_adapters
+from engine.backends.openvino.exports import SIDE, from_adapters, told_guidance
 from engine.backends.openvino.shells import make_denoiser
 from engine.components import Component, config_of, diffusers_class, load, scheduler, tokenizer
 from engine.families import FAMILIES
@@ -119,8 +119,9 @@ def _of_unet(
 
 
 def _silence(unet: Component) -> dict[str, np.ndarray]:
-    """Zeros, of the sizes that OpenVINO asks for, for the inputs that only adapters speak to."""
-    return {name: each.numpy() for name, each in from_adapters(make_denoiser(unet, None).config).items()}
+    """Zeros, of the sizes that OpenVINO asks for, for the inputs that only adapters speak to, and a guidance scale."""
+    config = make_denoiser(unet, None).config
+    return {name: each.numpy() for name, each in (from_adapters(config) | told_guidance(config)).items()}
 
 
 def _words(components: dict[str, Component]) -> Callable[[str], dict[str, np.ndarray]]:

@@ -59,6 +59,7 @@ class _Unet(torch.nn.Module):
         super().__init__()
         self.unet, self.added = unet, _added(unet.config)
         self.residuals = len(_residuals(unet.config))
+        self.is_told = bool(told_guidance(unet.config))
 
     def forward(
         self,
@@ -68,11 +69,12 @@ class _Unet(torch.nn.Module):
         *more: torch.Tensor,
     ) -> torch.Tensor:
         residuals = more[len(self.added) :][: self.residuals]
-        features = more[len(self.added) + self.residuals :]
+        features = more[len(self.added) + self.residuals : len(more) - self.is_told]
         return self.unet(
             sample,
             timestep,
             encoder_hidden_states,
+            timestep_cond=more[-1] if self.is_told else None,
             added_cond_kwargs=dict(zip(self.added, more, strict=False)),
             down_block_additional_residuals=residuals[:-1],
             mid_block_additional_residual=residuals[-1],
@@ -243,7 +245,7 @@ def graphs_of(component: Component) -> dict[str, openvino.Model]:
                 example = _denoiser_example(config) | images | _added(config)
                 return {component.part: _converted(UnionNet(module), example)}
             case _:
-                example = _denoiser_example(config) | _added(config) | from_adapters(config)
+                example = _denoiser_example(config) | _added(config) | from_adapters(config) | told_guidance(config)
                 return {component.part: _converted(_Unet(module), example)}
 
 
@@ -278,6 +280,11 @@ def _added(config: Any) -> dict[str, torch.Tensor]:
     numbers = 5 if config.cross_attention_dim == REFINER_WIDTH else 6
     pooled = config.projection_class_embeddings_input_dim - numbers * config.addition_time_embed_dim
     return {"text_embeds": torch.zeros(1, pooled), "time_ids": torch.zeros(1, numbers)}
+
+
+def told_guidance(config: Any) -> dict[str, torch.Tensor]:
+    """The guidance scale as waves, for a consistency model that was distilled to be told it (Luo et al. 2023)."""
+    return {"timestep_cond": torch.zeros(1, config.time_cond_proj_dim)} if config.time_cond_proj_dim else {}
 
 
 def from_adapters(config: Any) -> dict[str, torch.Tensor]:

@@ -55,6 +55,7 @@ class UnetShell(UNet2DConditionModel):
         timestep: torch.Tensor | float,
         encoder_hidden_states: torch.Tensor,
         *_: Any,
+        timestep_cond: torch.Tensor | None = None,
         added_cond_kwargs: dict[str, torch.Tensor] | None = None,
         down_block_additional_residuals: tuple[torch.Tensor, ...] | None = None,
         mid_block_additional_residual: torch.Tensor | None = None,
@@ -74,6 +75,8 @@ class UnetShell(UNet2DConditionModel):
         if mid_block_additional_residual is not None:
             residuals = (*(down_block_additional_residuals or ()), mid_block_additional_residual)
             given |= {f"{RESIDUAL}{place}": each for place, each in enumerate(residuals)}
+        if timestep_cond is not None:
+            given["timestep_cond"] = timestep_cond.expand(len(sample), -1)
         features = down_intrablock_additional_residuals or ()
         given |= {f"{FEATURE}{place}": each for place, each in enumerate(features) if self._takes(place, each, sample)}
         if self.perturbable:
