@@ -1,7 +1,9 @@
 """From a request to the orders for its pictures: every value checked and decided, every name looked up."""
 
+import math
 import secrets
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from functools import cache
 from itertools import product
 from pathlib import Path
 
@@ -11,7 +13,7 @@ from engine import pictures
 from engine.errors import BadInput
 from engine.expand import expand
 from engine.library import adapters, index
-from engine.messages import Draw, Generate, Lay
+from engine.messages import Draw, Generate, Lay, ModelCard
 from engine.settings import GenerateSettings, checked, fields
 
 MAX_GRID = 100
@@ -24,7 +26,8 @@ def orders(request: Generate) -> Sequence[Draw | Lay]:
 
     Raises BadInput for values out of range, names that nothing is installed under, and what does not fit together.
     """
-    draws = [order for settings in _cells(request) for order in _draws(request.job, settings)]
+    card_of = cache(index.find)  # which reads every model's files
+    draws = [order for settings in _cells(request) for order in _draws(request.job, settings, card_of)]
     if not request.grid:
         return draws
     columns = len(request.grid[0].values)
@@ -33,9 +36,9 @@ def orders(request: Generate) -> Sequence[Draw | Lay]:
     return [*draws, Lay(job=request.job, columns=tuple(titles[:columns]), rows=tuple(rows), settings=draws[0].settings)]
 
 
-def _draws(job: str, settings: GenerateSettings) -> list[Draw]:
+def _draws(job: str, settings: GenerateSettings, card_of: Callable[[str], ModelCard]) -> list[Draw]:
     checked(settings)
-    card = index.find(settings.model)
+    card = card_of(settings.model)
     refiner = index.refiner(settings.refiner, card)
     size = pictures.size(Path(settings.source)) if settings.source else None
     return [  # each prompt may have chosen other adapters
@@ -68,9 +71,7 @@ def _check_grid(request: Generate) -> None:
             raise BadInput(
                 f"A grid cannot go over “{axis.name[:40]}”.", f"Use one of: {', '.join(sorted(known))}.", where="grid"
             )
-    cells = 1
-    for axis in request.grid:
-        cells *= len(axis.values)
+    cells = math.prod(len(axis.values) for axis in request.grid)
     if len(request.grid) > _AXES or cells > MAX_GRID or request.settings.count > 1:
         raise BadInput(
             "This grid is too large.", f"Use two settings and {MAX_GRID} pictures at most, one of each.", where="grid"

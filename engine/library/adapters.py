@@ -41,7 +41,7 @@ def needed(settings: GenerateSettings, card: ModelCard) -> Adapters:
 
 def _lora(use: LoraUse) -> ChosenLora:
     known = _files("lora")
-    path = known.get(use.name.casefold()) or _own(use.name, SUFFIX)
+    path = known.get(use.name.casefold()) or _own(use.name, (SUFFIX,))
     if path is None:
         raise BadInput(
             f"There is no LoRA named “{use.name[:80]}”.",
@@ -56,7 +56,7 @@ def _upscaler(name: str) -> str:
     if name.strip().casefold() in ("", LANCZOS.casefold()):
         return ""
     known = _files("upscaler", UPSCALERS)
-    path = known.get(name.casefold()) or next((_own(name, each) for each in UPSCALERS if _own(name, each)), None)
+    path = known.get(name.casefold()) or _own(name, UPSCALERS)
     if path is None:
         raise BadInput(
             f"There is no upscaler named “{name[:80]}”.",
@@ -76,10 +76,10 @@ def _files(kind: str, suffixes: tuple[str, ...] = (SUFFIX,)) -> dict[str, Path]:
     return found
 
 
-def _own(name: str, suffix: str) -> Path | None:
-    """A file or folder that was named by its path."""
+def _own(name: str, suffixes: tuple[str, ...]) -> Path | None:
+    """A file that was named by its path."""
     path = Path(name).expanduser()
     try:
-        return path.resolve() if path.exists() and path.suffix.lower().endswith(suffix) else None
+        return path.resolve() if path.exists() and path.suffix.lower().endswith(suffixes) else None
     except (OSError, ValueError):  # a name that no path can have
         return None

@@ -4,6 +4,7 @@ from pathlib import Path
 
 from engine import paths
 from engine.errors import BadInput, closest
+from engine.library.named import folder_at
 from engine.library.recognise import read_json, weights
 from engine.messages import ModelCard
 
@@ -21,7 +22,7 @@ def autoencoder_for(name: str, card: ModelCard) -> str:
         return ""
     installed = [each for folder in paths.adapters("vae") if folder.is_dir() for each in sorted(folder.iterdir())]
     known = {each.name.casefold(): each for each in reversed(installed) if (each / "config.json").is_file()}
-    folder = known.get(name.casefold()) or _own(name)
+    folder = known.get(name.casefold()) or folder_at(name)
     if folder is None:
         raise BadInput(
             f"There is no VAE named “{name[:80]}”.",
@@ -40,12 +41,3 @@ def autoencoder_for(name: str, card: ModelCard) -> str:
         )
     weights(folder)
     return str(folder.resolve())
-
-
-def _own(name: str) -> Path | None:
-    """A folder that was named by its path."""
-    path = Path(name).expanduser()
-    try:
-        return path if (path / "config.json").is_file() else None
-    except (OSError, ValueError):  # a name that no path can have
-        return None

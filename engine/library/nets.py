@@ -6,6 +6,7 @@ from typing import Any
 from engine import paths
 from engine.controls import KINDS, LINES
 from engine.errors import BadInput, closest
+from engine.library.named import folder_at
 from engine.library.recognise import read_json
 from engine.messages import ModelCard
 from engine.uses import ControlUse
@@ -27,7 +28,7 @@ def net_for(use: ControlUse, card: ModelCard) -> Path:
     kind = use.shows or use.kind
     if not use.net:
         return _fitting(kind, list(known.values()), card)
-    path = known.get(use.net.casefold()) or _folder(use.net)
+    path = known.get(use.net.casefold()) or folder_at(use.net)
     if path is None:
         raise BadInput(
             f"There is no ControlNet named “{use.net[:80]}”.", closest(use.net, [each.name for each in known.values()]),
@@ -110,12 +111,3 @@ def _widths_fit(adapter: dict[str, Any], denoiser: dict[str, Any]) -> bool:
     if not isinstance(given, list) or not isinstance(taking, list) or not given:
         return False
     return all(one == other for one, other in zip(given, taking, strict=False))
-
-
-def _folder(name: str) -> Path | None:
-    """A net's folder that was named by its path."""
-    path = Path(name).expanduser()
-    try:
-        return path.resolve() if (path / "config.json").is_file() else None
-    except (OSError, ValueError):  # a name that no path can have
-        return None

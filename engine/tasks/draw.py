@@ -22,7 +22,7 @@ from engine.tasks.guidance import variation
 from engine.tasks.masks import outpainted, part
 from engine.tasks.preprocessors import control_image
 from engine.tasks.sources import Source, framed, read_mask, read_photo, read_source, written_back
-from engine.tasks.stages import Enlarging, Ensemble, Redrawing, redrawing, refined
+from engine.tasks.stages import Enlarging, Ensemble, Redrawing, fitted, redrawing, refined
 
 Back = Callable[[Image.Image], Image.Image]
 
@@ -191,10 +191,10 @@ def _task(settings: GenerateSettings, adapters: Adapters) -> _Task:
     photo = read_photo(Path(settings.source))
     source = photo.picture
     if settings.task == "upscale":
-        return _Task(Given(source), lambda drawn: _fitted(drawn, size), photo)
+        return _Task(Given(source), lambda drawn: fitted(drawn, size), photo)
     if settings.task == "image-to-image":
-        fitted = ImageOps.fit(source, size, Image.Resampling.LANCZOS)
-        return _Task(Given(fitted, None, controls), _as_drawn, photo)
+        whole = ImageOps.fit(source, size, Image.Resampling.LANCZOS)
+        return _Task(Given(whole, None, controls), _as_drawn, photo)
     mask, feather = Image.new("L", source.size), settings.mask_feather
     if settings.mask:
         mask = read_mask(Path(settings.mask), source.size)
@@ -218,10 +218,6 @@ def _controls(settings: GenerateSettings, adapters: Adapters) -> tuple[Image.Ima
 
 def _size(settings: GenerateSettings) -> tuple[int, int]:
     return settings.width or 0, settings.height or 0
-
-
-def _fitted(image: Image.Image, size: tuple[int, int]) -> Image.Image:
-    return image if image.size == size else image.resize(size, Image.Resampling.LANCZOS)
 
 
 def _notes(photo: Source | None) -> tuple[str, ...]:

@@ -81,7 +81,6 @@ def _run(pipeline: Any, settings: GenerateSettings, words: Conditioning, on_step
         now = words.changes.get((step + 1) * words.steps // running.num_timesteps)
         return {} if now is None else _changed(now, guided=guided)
 
-    given = given or Given()
     others = otherwise_guided(pipeline, settings, given.regions, both=guided, part=(given.start, given.end))
     with others, hinted(pipeline, given.hints, guided=guided):
         images = pipeline(

@@ -24,6 +24,11 @@ from engine.upscalers.reading import read_upscaler
 from engine.upscalers.upscaler import Upscaler
 
 
+def fitted(image: Image.Image, size: tuple[int, int]) -> Image.Image:
+    """The picture in that width and height."""
+    return image if image.size == size else image.resize(size, Image.Resampling.LANCZOS)
+
+
 @dataclass(frozen=True)
 class Redrawing:
     """One run of a pipeline, everything loaded and encoded; after another stage it draws on that one's picture."""
@@ -43,7 +48,7 @@ class Redrawing:
         given, windows = self.given, self._windows()
         size = (self.settings.width or 0, self.settings.height or 0)
         if given.source is None and image is not None:
-            given = given._replace(source=image if image.size == size else image.resize(size, Image.Resampling.LANCZOS))
+            given = given._replace(source=fitted(image, size))
         if windows == 1:
             return generate(self.pipeline, self.settings, self.words, on_step, given)
         done = 0
