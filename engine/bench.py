@@ -38,7 +38,8 @@ class Pace(Struct, frozen=True, kw_only=True):
     """From the last step to the file."""
     seconds_a_picture: float
     peak_memory_bytes: int
-    """Of this process and all it started, while it prepared and drew."""
+    """Of this process and all it started, while it prepared and drew; on Linux without the pages of mapped files, which
+    the system takes back when it needs them."""
     peak_drawing_memory_bytes: int
     """The same, once everything was converted."""
 
@@ -154,7 +155,8 @@ def _held() -> int:
     total = 0
     for process in (own, *own.children(recursive=True)):
         try:
-            total += process.memory_info().rss
+            known = process.memory_info()
+            total += known.rss - getattr(known, "shared", 0)
         except psutil.Error:  # it has just ended
             continue
     return total

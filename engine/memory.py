@@ -23,6 +23,10 @@ _DENOISER_MAPS = {"openvino": 26, "torch": 62}
 24 to 25 on OpenVINO, which draws one example at a time, 33 to 62 on torch."""
 _VAE_MAPS = 8
 """The same of decoding, in maps of the decoder's last width and the picture's size; measured 7.8 and 6.3."""
+_CONVERTING = 5.6
+"""Of a number of the weights of the largest part that is converted for OpenVINO: in float32, with the graph of it; and
+what the libraries take beside it. Measured on SD 1.5's shape: 4.8 GB in all."""
+_CONVERTER = 500 * 2**20
 _SPARE = 400 * 2**20
 """Libraries, and what the system needs to stay quick."""
 _PATCH = 4
@@ -46,7 +50,7 @@ class Work(NamedTuple):
     """What there is to do, as far as memory is concerned."""
 
     load: tuple[Component, ...]
-    """Parts that are not on the device yet."""
+    """Parts that are not on the device yet, a refiner's among them."""
     denoiser_width: int
     vae_width: int
     size: tuple[int, int]
@@ -55,11 +59,18 @@ class Work(NamedTuple):
     """Of what the denoiser sees of it at once."""
     examples: int
     """Two where a prompt guides against another."""
+    convert: tuple[Component, ...] = ()
+    """Parts that must be converted for OpenVINO first."""
+    passing: tuple[Component, ...] = ()
+    """Parts that look at pictures before the first step, and are let go again."""
+    added: int = 0
+    """Numbers that image prompts add to the denoiser; they stay in float32."""
 
 
 def plans(devices: Sequence[Device], settings: GenerateSettings) -> list[Plan]:
     """The ways to make a picture of these settings, the fastest first: decoded in smaller and smaller tiles, attention
-    in slices, the parts and then the layers of the model in turns, fewer bits, and at last on the processor.
+    in slices, the parts and then the layers of the model in turns, fewer bits, and at last on the processor, or by
+    torch where OpenVINO would have drawn.
 
     A backend or a precision that was chosen stays. Raises BadInput for one that is not here.
     """
@@ -84,11 +95,18 @@ def _devices(devices: Sequence[Device], settings: GenerateSettings) -> Iterator[
             if _BYTES[precision] < _BYTES[first.precisions[0]]:
                 fewer = msgspec.structs.replace(first, precisions=(precision,))
                 yield fewer, ("Fewer bits are used, because memory is short.",)
-    if settings.backend == "auto" and first.backend in _GRAPHICS:
+    if settings.backend != "auto":
+        return
+    if first.backend in _GRAPHICS:
         processor = next(device for device in devices if device.here and device.backend not in _GRAPHICS)
         same = settings.precision if settings.precision in processor.precisions else processor.precisions[0]
         slower = msgspec.structs.replace(processor, precisions=(same,))
         yield slower, ("The processor draws, because the graphics card has too little memory.",)
+    if first.backend == "openvino" and "torch" in here:  # it converts nothing, which takes more than drawing does
+        least = min(here["torch"].precisions, key=lambda precision: _BYTES[precision])
+        same = settings.precision if settings.precision in here["torch"].precisions else least
+        slower = msgspec.structs.replace(here["torch"], precisions=(same,))
+        yield slower, ("Torch draws, more slowly, because memory is too short to convert the model for OpenVINO.",)
 
 
 def _frugal(device: Device) -> list[tuple[Device, tuple[str, ...]]]:
@@ -130,6 +148,11 @@ def _bytes_a_number(component: Component, device: Device) -> float:
 
 def needed_bytes(plan: Plan, work: Work) -> int:
     """What the plan takes of the device's memory at its peak, beyond what is taken already."""
+    converting = max((numbers(each) * _CONVERTING + _CONVERTER for each in work.convert), default=0)
+    return max(int(converting), _drawing_bytes(plan, work))
+
+
+def _drawing_bytes(plan: Plan, work: Work) -> int:
     device = plan.device
     openvino = device.backend == "openvino"
     bytes_a_number = _BYTES[device.precisions[0]]
@@ -143,8 +166,9 @@ def needed_bytes(plan: Plan, work: Work) -> int:
     kept = max(bytes_a_number, 2.0)
     drawing = latents * width * maps * kept
     decoding = _area(work.size, plan.tile) * work.vae_width * _VAE_MAPS * (4.0 if openvino else kept)
+    looking = max((numbers(each) * 4.0 for each in work.passing), default=0)
     spare = _SPARE if work.load else _SPARE // 4
-    return int(weights + max(drawing, decoding) + _area(work.size) * 24 + spare)
+    return int(weights + work.added * 4 + max(drawing, decoding, looking) + _area(work.size) * 24 + spare)
 
 
 def _area(size: tuple[int, int], tile: int = 0) -> int:

@@ -44,6 +44,44 @@ class ModelCard(Struct, frozen=True, kw_only=True):
     """What is missing or wrong, in one sentence; empty for a model that can draw."""
 
 
+class Entry(Struct, frozen=True, kw_only=True):
+    """A file or a model folder that the library knows."""
+
+    path: str
+    name: str
+    """What people call it: the title they gave, the metadata's, else the file's stem."""
+    sort: str = "unknown"
+    """A kind of `engine.library.guess.KINDS`."""
+    family: str = ""
+    variants: tuple[str, ...] = ()
+    rests_on: str = ""
+    """What the guess rests on, in a sentence."""
+    questions: tuple[tuple[str, tuple[str, ...]], ...] = ()
+    """What must be asked once: what it is about, and what it may be."""
+    state: Literal["here", "missing", "broken", "foreign"] = "here"
+    """Missing on a drive that is unplugged, or gone; broken files cannot be read; foreign ones are of a family that
+    Easel does not run."""
+    trouble: str = ""
+    """For all but "here": what is the matter, and what to do."""
+    size_bytes: int = 0
+    changed: float = 0.0
+    """When the file was last written, seconds since 1970."""
+    sha256: str = ""
+    """Empty until it has been counted, in the background."""
+    trigger_words: tuple[str, ...] = ()
+    notes: str = ""
+    tags: tuple[str, ...] = ()
+    starred: bool = False
+    preview: str = ""
+    """The file of a picture of it."""
+    converted: tuple[str, ...] = ()
+    """The precisions that it is converted to."""
+    twins: tuple[str, ...] = ()
+    """Paths of other files with the same content."""
+    root: str = ""
+    """The folder of the library that it was found in."""
+
+
 class ChosenLora(Struct, frozen=True, kw_only=True):
     """A LoRA's file, and how strongly it changes the denoiser and the text encoders."""
 
@@ -153,6 +191,53 @@ class Recent(Message, frozen=True, kw_only=True):
     count: int = 60
 
 
+class Browse(Message, frozen=True, kw_only=True):
+    """Answer with Entries at once, from what is remembered; then look for changes and tell them by Scanned."""
+
+
+class TakeIn(Message, frozen=True, kw_only=True):
+    """Bring files or folders into the library: used where they lie, or copied or moved into Easel's own folder."""
+
+    paths: tuple[str, ...]
+    how: Literal["use", "copy", "move"] = "copy"
+
+
+class Describe(Message, frozen=True, kw_only=True):
+    """What the person says of an entry; None leaves a thing as it is."""
+
+    path: str
+    name: str | None = None
+    notes: str | None = None
+    tags: tuple[str, ...] | None = None
+    trigger_words: tuple[str, ...] | None = None
+    starred: bool | None = None
+    sort: str | None = None
+    """Overrules the guess, as do family and variants; empty takes that back."""
+    family: str | None = None
+    variants: tuple[str, ...] | None = None
+    answers: tuple[tuple[str, str], ...] = ()
+    """To the entry's questions."""
+
+
+class Discard(Message, frozen=True, kw_only=True):
+    """To the system's trash, with what lies beside it for it (card, preview)."""
+
+    path: str
+
+
+class Convert(Message, frozen=True, kw_only=True):
+    """Make a model ready for OpenVINO at a precision, in a process of its own."""
+
+    path: str
+    precision: str
+
+
+class Pause(Message, frozen=True, kw_only=True):
+    """Hold a conversion, or let it go on."""
+
+    on: bool
+
+
 # ---------------------------------------------------------------- events, up
 
 
@@ -244,6 +329,34 @@ class Library(Message, frozen=True, kw_only=True):
     models: tuple[ModelCard, ...]
 
 
+class Entries(Message, frozen=True, kw_only=True):
+    """Everything that the library remembers."""
+
+    entries: tuple[Entry, ...]
+
+
+class Scanned(Message, frozen=True, kw_only=True):
+    """How far a look through the library's folders is, and what it found since the last such event."""
+
+    changed: tuple[Entry, ...] = ()
+    gone: tuple[str, ...] = ()
+    """Paths of entries that are no longer there."""
+    files: int = 0
+    """Looked at so far."""
+    done: bool = False
+
+
+class Converting(Message, frozen=True, kw_only=True):
+    """How far a conversion is; `done` from 0 to 1."""
+
+    path: str
+    precision: str
+    what: str
+    done: float = 0.0
+    seconds_left: float = 0.0
+    paused: bool = False
+
+
 class Pictures(Message, frozen=True, kw_only=True):
     """Files of finished pictures, newest first."""
 
@@ -252,7 +365,7 @@ class Pictures(Message, frozen=True, kw_only=True):
 
 Order = Draw | Lay | Cancel
 """What the worker reads."""
-Request = Generate | Cancel | Look | Keep | Recent
+Request = Generate | Cancel | Look | Keep | Recent | Browse | TakeIn | Describe | Discard | Convert | Pause
 """What the engine thread reads."""
 Event = (
     Ready
@@ -266,6 +379,9 @@ Event = (
     | Failed
     | WorkerLost
     | Library
+    | Entries
+    | Scanned
+    | Converting
     | Pictures
 )
 

@@ -1,13 +1,17 @@
 """The ways to make one picture, taken one after the other: a smaller one when memory runs out, a finer on overflow."""
 
 import gc
+from itertools import chain
+from math import prod
 from pathlib import Path
 
 import torch
 from msgspec import structs
 
+from engine.backends.openvino import unprepared
 from engine.components import Component
 from engine.errors import OutOfMemory, Overflowed
+from engine.formats.safetensors import read_header
 from engine.library.nets import class_of
 from engine.memory import Plan, Work, as_gigabytes, fits, free_bytes, needed_bytes, plans, widths
 from engine.messages import Device, Draw
@@ -84,9 +88,16 @@ class Attempts:
         """What the plan has to do beyond what is loaded."""
         held = self._pipelines.holds(self._order.model, plan.device)
         nets = [folder for folder in self._nets() if not (held and self._pipelines.has_net(folder))]
-        load = () if held else self._components
-        added = (Component("controlnet", class_of(Path(folder)), Path(folder)) for folder in nets)
-        return self._whole()._replace(load=(*load, *added))
+        missing = [[Component("controlnet", class_of(Path(folder)), Path(folder))] for folder in nets]
+        if not held:
+            missing.append(list(self._components))
+        refiner = self._order.refiner
+        if refiner is not None and not (held and self._pipelines.beside.holds(refiner, plan.device)):
+            missing.append(components_of(refiner))
+        convert: list[Component] = []
+        if plan.device.backend == "openvino":
+            convert = [each for group in missing for each in unprepared(group, plan.device.precisions[0])]
+        return self._whole()._replace(load=tuple(chain(*missing)), convert=tuple(convert))
 
     def _whole(self) -> Work:
         """What there is to do where nothing is loaded."""
@@ -96,7 +107,18 @@ class Attempts:
         size = (settings.width or 0, settings.height or 0)
         window = self._order.model.native_size * 3 // 2 if settings.task == "upscale" else max(size)
         seen = (min(size[0], window), min(size[1], window))
-        return Work(self._components, *widths(self._components), size, seen, _examples(settings))
+        shown = self._order.adapters.image_prompts
+        encoders = [Component("image_encoder", "CLIPVisionModelWithProjection", Path(each.encoder)) for each in shown]
+        added = sum(prod(tensor.shape) for each in shown for tensor in read_header(Path(each.adapter)).tensors.values())
+        return Work(
+            self._components,
+            *widths(self._components),
+            size,
+            seen,
+            _examples(settings),
+            passing=tuple(encoders),
+            added=added,
+        )
 
     def _nets(self) -> list[str]:
         return list(dict.fromkeys(self._order.adapters.nets)) if self._is_drawn else []

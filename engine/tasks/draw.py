@@ -22,7 +22,7 @@ from engine.tasks.guidance import variation
 from engine.tasks.masks import outpainted, part
 from engine.tasks.preprocessors import control_image
 from engine.tasks.sources import Source, framed, read_mask, read_photo, read_source, written_back
-from engine.tasks.stages import Enlarging, Ensemble, Redrawing, fitted, redrawing, refined
+from engine.tasks.stages import Enlarging, Ensemble, Made, Redrawing, fitted, redrawing, refined
 
 Back = Callable[[Image.Image], Image.Image]
 
@@ -35,7 +35,7 @@ class Stage(Protocol):
         """How much work it is, in steps of a denoiser or tiles of an upscaler."""
         ...
 
-    def run(self, image: Image.Image | None, on_step: OnStep) -> Image.Image:
+    def run(self, image: Image.Image | None, on_step: OnStep) -> Made:
         """The picture after it; `image` is the picture before. `on_step` may raise Cancelled to stop."""
         ...
 
@@ -65,7 +65,7 @@ class Drawn(NamedTuple):
     image: Image.Image
     encoded: Encode
     notes: tuple[str, ...]
-    """What of the source could not be kept, in sentences."""
+    """What was done otherwise than asked, and what of the source could not be kept; sentences."""
 
 
 class _Task(NamedTuple):
@@ -111,20 +111,22 @@ def prepare(pipelines: Pipelines, order: Draw, plan: Plan, report: Report) -> Pr
 def draw(ready: Prepared, on_step: OnStep) -> Drawn:
     """The picture; of an inpainting the whole source with the new part. `on_step` may raise Cancelled to stop."""
     image, done = ready.source, 0
+    notes: tuple[str, ...] = ()
     steps = sum(each.steps for each in ready.stages)
     for each in ready.stages:
-        image = each.run(image, on_step if len(ready.stages) == 1 else _part(on_step, done, each.steps, steps))
+        made = each.run(image, on_step if len(ready.stages) == 1 else _part(on_step, done, each.steps, steps))
+        image, notes = made.image, (*notes, *made.notes)
         done += each.steps
     assert image is not None
     whole = ready.back(image)
     if ready.photo is None:
-        return Drawn(whole, as_png(whole), ())
+        return Drawn(whole, as_png(whole), notes)
     kept = written_back(ready.photo, np.asarray(whole.convert("RGB")), "PNG")
 
     def encoded(text: PngInfo) -> bytes:
         return kept.encoded(text)
 
-    return Drawn(kept.image, encoded, kept.notes)
+    return Drawn(kept.image, encoded, (*notes, *kept.notes))
 
 
 def _part(on_step: OnStep, before: int, own: int, steps: int) -> OnStep:

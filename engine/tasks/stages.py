@@ -4,7 +4,7 @@ from dataclasses import dataclass, replace
 from functools import lru_cache
 from math import ceil
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from PIL import Image
@@ -29,6 +29,14 @@ def fitted(image: Image.Image, size: tuple[int, int]) -> Image.Image:
     return image if image.size == size else image.resize(size, Image.Resampling.LANCZOS)
 
 
+class Made(NamedTuple):
+    """The picture after a stage."""
+
+    image: Image.Image
+    notes: tuple[str, ...] = ()
+    """What was done otherwise than asked, in sentences."""
+
+
 @dataclass(frozen=True)
 class Redrawing:
     """One run of a pipeline, everything loaded and encoded; after another stage it draws on that one's picture."""
@@ -43,14 +51,14 @@ class Redrawing:
         """The denoiser's steps, each as many times as it has windows."""
         return self.words.steps * self._windows()
 
-    def run(self, image: Image.Image | None, on_step: OnStep) -> Image.Image:
+    def run(self, image: Image.Image | None, on_step: OnStep) -> Made:
         """The picture [height x width of the settings]."""
         given, windows = self.given, self._windows()
         size = (self.settings.width or 0, self.settings.height or 0)
         if given.source is None and image is not None:
             given = given._replace(source=fitted(image, size))
         if windows == 1:
-            return generate(self.pipeline, self.settings, self.words, on_step, given)
+            return Made(generate(self.pipeline, self.settings, self.words, on_step, given))
         done = 0
 
         def after_window(window: int, _of: int) -> None:
@@ -62,7 +70,7 @@ class Redrawing:
             on_step(step * windows, of * windows, latents)
 
         self.pipeline.unet.on_window = after_window
-        return generate(self.pipeline, self.settings, self.words, after_step, given)
+        return Made(generate(self.pipeline, self.settings, self.words, after_step, given))
 
     def _windows(self) -> int:
         denoiser = getattr(self.pipeline, "unet", None)
@@ -118,7 +126,7 @@ class Ensemble:
         """The denoisers' steps together."""
         return self.first.steps + self.second.steps
 
-    def run(self, image: Image.Image | None, on_step: OnStep) -> Image.Image:
+    def run(self, image: Image.Image | None, on_step: OnStep) -> Made:
         """The picture; there is none before it."""
         assert image is None
         first, second = self.first, self.second
@@ -131,7 +139,7 @@ class Ensemble:
 
         latents = begin(first.pipeline, first.settings, first.words, first_step, first.given)
         given = second.given._replace(latents=latents)
-        return generate(second.pipeline, second.settings, second.words, second_step, given)
+        return Made(generate(second.pipeline, second.settings, second.words, second_step, given))
 
 
 def refined(
@@ -173,16 +181,16 @@ class Enlarging:
         tiles = ceil(width / Tiling().side) * ceil(height / Tiling().side)
         return cls(_read(file, Path(file).stat().st_mtime_ns, device), size, tiles)
 
-    def run(self, image: Image.Image | None, on_step: OnStep) -> Image.Image:
+    def run(self, image: Image.Image | None, on_step: OnStep) -> Made:
         """The enlarged picture, in RGB."""
         assert image is not None
         pixels = np.asarray(image.convert("RGB"))
         if self.upscaler is None:
             on_step(1, 1, None)
-            return Image.fromarray(lanczos(pixels, self.size))
+            return Made(Image.fromarray(lanczos(pixels, self.size)))
         factor = max(to / of for to, of in zip(self.size, image.size, strict=True))
         made = upscale(pixels, factor, self.upscaler, lambda done, of: on_step(done, of, None))
-        return Image.fromarray(lanczos(made.pixels, self.size))
+        return Made(Image.fromarray(lanczos(made.pixels, self.size)), made.notes)
 
 
 @lru_cache(maxsize=1)

@@ -8,13 +8,14 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from engine.components import Component
+from engine.components import Component, numbers
 from engine.errors import BadInput
 from engine.library import index
 from engine.memory import Plan, Work, _cgroup_bytes, needed_bytes, plans, widths
-from engine.messages import Device
-from engine.pipelines import components_of
+from engine.messages import Device, Draw
+from engine.pipelines import Pipelines, components_of
 from engine.settings import GenerateSettings
+from engine.tasks.attempts import Attempts
 
 CUDA = Device(backend="cuda", name="card", here=True, precisions=("bf16", "fp16", "fp32"))
 MPS = Device(backend="mps", name="apple", here=True, precisions=("fp16", "fp32"))
@@ -36,7 +37,8 @@ def test_on_a_card_the_order_is_tiles_parts_layers_processor() -> None:
 
 def test_on_a_processor_fewer_bits_come_last() -> None:
     assert _shown(plans([OPENVINO, TORCH], LARGE)) == [
-        ("openvino", precision, "", tile) for precision in ("bf16", "int8") for tile in (0, 512, 256)
+        *(("openvino", precision, "", tile) for precision in ("bf16", "int8") for tile in (0, 512, 256)),
+        *(("torch", "bf16", "", tile) for tile in (0, 512, 256)),
     ]
 
 
@@ -65,7 +67,7 @@ def test_every_way_but_the_first_says_what_it_does() -> None:
 def test_each_way_needs_less_than_the_one_before(tiny_model: Path) -> None:
     parts = tuple(components_of(index.find("tiny")))
     work = Work(parts, 320, 128, (1024, 1024), (1024, 1024), 2)
-    for found in (plans([CUDA, TORCH], LARGE)[:9], plans([OPENVINO, TORCH], LARGE)):
+    for found in (plans([CUDA, TORCH], LARGE)[:9], plans([OPENVINO, TORCH], LARGE)[:6]):
         needs = [needed_bytes(each, work) for each in found if each.tile == 256]
         assert needs == sorted(needs, reverse=True)
         for one, other in zip(found, found[1:], strict=False):
@@ -128,3 +130,28 @@ def test_a_limit_of_the_address_space_is_read() -> None:
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert 0 < int(done.stdout) < 2**31
+
+
+def test_converting_refining_and_looking_are_counted(tiny_model: Path) -> None:
+    parts = tuple(components_of(index.find("tiny")))
+    small = Work(parts, 1, 1, (64, 64), (64, 64), 1)
+    plan = plans([OPENVINO], LARGE)[0]
+    largest = max(map(numbers, parts))
+    assert needed_bytes(plan, small._replace(convert=parts)) >= largest * 4 + 2 * 10**8
+    assert needed_bytes(plan, small._replace(load=parts * 2)) > needed_bytes(plan, small)
+    assert needed_bytes(plan, small._replace(added=10**6)) - needed_bytes(plan, small) == 4 * 10**6
+    assert needed_bytes(plan, small._replace(passing=parts)) > needed_bytes(plan, small)
+
+
+def test_what_cannot_be_converted_for_want_of_memory_is_drawn_by_torch(
+    shared_home: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    order = Draw(settings=GenerateSettings(width=64, height=64), model=index.find("tiny"), part=str(tmp_path / "x"))
+    found = [OPENVINO, TORCH]
+    monkeypatch.setattr("engine.memory._machine_bytes", lambda: 5 * 10**8)
+    monkeypatch.setattr("engine.tasks.attempts.unprepared", lambda components, _precision: components)
+    plan = Attempts(Pipelines(), order, found).plan()
+    assert (plan.device.backend, plan.device.precisions) == ("torch", ("bf16",))
+    assert plan.notes == (
+        "Torch draws, more slowly, because memory is too short to convert the model for OpenVINO.",
+    )

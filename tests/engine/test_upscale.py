@@ -10,6 +10,8 @@ from PIL import Image
 from torch import Tensor
 
 from engine.errors import BadInput, Cancelled, EaselError, OutOfMemory
+from engine.tasks.draw import Prepared, draw
+from engine.tasks.stages import Enlarging
 from engine.tasks.upscale import Tiling, lanczos, upscale
 from engine.upscalers import compact, rrdb, span
 from engine.upscalers.network import Network
@@ -190,6 +192,10 @@ def test_tiles_are_halved_until_they_fit(fail) -> None:
     assert max(sizes)[0] <= 64
     assert made.notes == ("Memory ran short, so the picture was enlarged in tiles of 64 pixels.",)
     assert np.array_equal(made.pixels, pixels.repeat(2, 0).repeat(2, 1))
+
+    stage = Enlarging(replace(inner, run=run), (450, 450), 4)
+    drawn = draw(Prepared((stage,), Image.fromarray(pixels), lambda image: image, None, ()), lambda *_: None)
+    assert drawn.notes == made.notes
 
     sides: list[int] = []
 

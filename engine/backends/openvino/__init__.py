@@ -46,12 +46,22 @@ def place(components: list[Component], precision: str, report: Report) -> dict[s
     """A shell for each component, converted first if this is the model's first time in this precision."""
     from engine.backends.openvino import shells
 
-    heavy = [each for each in components if each.class_name not in _ONCE_A_PICTURE]
+    heavy = _heavy(components)
     placed = on_torch.place([each for each in components if each not in heavy], device(), "fp32", report)
     if heavy:
         folder = prepare(heavy, precision, report)
         placed |= {each.part: shells.make(each, folder, precision) for each in heavy}
     return placed
+
+
+def unprepared(components: list[Component], precision: str) -> list[Component]:
+    """Those of the components, which are placed together, that must be converted first."""
+    heavy = _heavy(components)
+    return [] if not heavy or converted.is_there(heavy, precision) else heavy
+
+
+def _heavy(components: list[Component]) -> list[Component]:
+    return [each for each in components if each.class_name not in _ONCE_A_PICTURE]
 
 
 def merge(module: Any, component: Component, deltas: list[Delta]) -> None:
