@@ -35,6 +35,10 @@ def _chosen(arguments: list[str]) -> int:
             from engine.backends.openvino.convert import main as convert
 
             return convert(conversion)
+        case ["--unpickle", copy]:
+            from engine.library.converted_pickles import main as unpickle
+
+            return unpickle(copy)
         case []:
             from desktop.app import run
 

@@ -1,24 +1,27 @@
-"""The window around the screen; drawn anew when the language or the colours change."""
+"""The window around the screens; drawn anew when the language or the colours change."""
 
 from pathlib import Path
 
 from PySide6.QtCore import QEvent, QObject, QTimer, QUrl, Signal
-from PySide6.QtGui import QCloseEvent, QDesktopServices, QGuiApplication
-from PySide6.QtWidgets import QFileDialog, QFrame, QMainWindow, QToolButton, QWidget
+from PySide6.QtGui import QCloseEvent, QDesktopServices, QGuiApplication, QKeySequence, QShortcut
+from PySide6.QtWidgets import QFileDialog, QFrame, QMainWindow, QStackedWidget, QTabBar, QToolButton, QWidget
 
 from desktop import theme, words
 from desktop.create import sentences
 from desktop.create.screen import Screen
 from desktop.engine_link import EngineLink
+from desktop.models.screen import Screen as ModelsScreen
 from desktop.state import State
 from desktop.theme import GAP, LARGE
 from desktop.theme.icons import icon
-from desktop.widgets.pieces import column, label, row, sign_button
+from desktop.widgets.pieces import column, keys, label, row, sign_button
 from desktop.widgets.preferences_menu import PreferencesMenu
 from desktop.words import tr
 from engine import paths
 
 _SIDE = 24
+_TABS = {"create": "Create", "models": "Models"}
+"""The screens, by the names that the state has for them."""
 
 
 class MainWindow(QMainWindow):
@@ -34,6 +37,8 @@ class MainWindow(QMainWindow):
         self.setWindowIcon(icon("easel", "", 64))
         self.setMinimumSize(1080, 600)
         self._draw()
+        for place, _ in enumerate(_TABS):
+            QShortcut(QKeySequence(f"Ctrl+{place + 1}"), self, lambda place=place: self._tabs.setCurrentIndex(place))
         self.resize(1280, 800)
         self._state.changed.connect(self._follow)
         QGuiApplication.styleHints().colorSchemeChanged.connect(self._follow_system)
@@ -45,14 +50,29 @@ class MainWindow(QMainWindow):
         words.use(preferences.language)
         theme.apply(preferences.theme)
         if self.centralWidget():
-            self.create_screen.stop()
+            self._stop()
         self.create_screen = Screen(self._state, self._link)
+        self.models_screen = ModelsScreen(self._state, self._link)
+        self._screens = QStackedWidget()
+        for screen in (self.create_screen, self.models_screen):
+            self._screens.addWidget(screen)
         whole = QWidget()
         parts = column(whole)
         parts.addWidget(self._header())
-        parts.addWidget(self.create_screen, 1)
+        parts.addWidget(self._screens, 1)
         self.setCentralWidget(whole)
-        self.create_screen.begin()
+        self._turn()
+
+    def _turn(self) -> None:
+        """Bring the screen that is looked at to the front."""
+        place = list(_TABS).index(self._state.now.screen)
+        self._tabs.setCurrentIndex(place)
+        self._screens.setCurrentIndex(place)
+        (self.create_screen, self.models_screen)[place].begin()
+
+    def _stop(self) -> None:
+        self.create_screen.stop()
+        self.models_screen.stop()
 
     def _header(self) -> QWidget:
         header = QFrame()
@@ -70,12 +90,26 @@ class MainWindow(QMainWindow):
         parts = row(header, GAP, (LARGE, 0, GAP, 0))
         parts.addWidget(sign)
         parts.addWidget(label("Easel", "name"))
+        parts.addSpacing(LARGE)
+        parts.addWidget(self._tab_bar())
         parts.addStretch()
         parts.addWidget(self._device)
         parts.addWidget(gear)
         header.setFixedHeight(52)
         self._show_device()
         return header
+
+    def _tab_bar(self) -> QTabBar:
+        self._tabs = QTabBar()
+        self._tabs.setDrawBase(False)
+        self._tabs.setExpanding(False)
+        self._tabs.setAccessibleName(tr("Screens"))
+        for place, name in enumerate(_TABS.values()):
+            self._tabs.addTab(tr(name))
+            self._tabs.setTabToolTip(place, keys(f"Ctrl+{place + 1}"))
+        self._tabs.setCurrentIndex(list(_TABS).index(self._state.now.screen))
+        self._tabs.currentChanged.connect(lambda place: self._state.set("screen", list(_TABS)[place]))
+        return self._tabs
 
     def _show_device(self) -> None:
         ready = self._state.now.ready
@@ -92,6 +126,8 @@ class MainWindow(QMainWindow):
                 QTimer.singleShot(0, self, self._draw)  # once the menu that asked for it is done
             case "ready":
                 self._show_device()
+            case "screen":
+                self._turn()
 
     def _follow_system(self) -> None:
         if self._state.now.preferences.theme == "system":
@@ -114,5 +150,5 @@ class MainWindow(QMainWindow):
         return False
 
     def closeEvent(self, event: QCloseEvent) -> None:
-        self.create_screen.stop()
+        self._stop()
         event.accept()

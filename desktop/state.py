@@ -6,9 +6,13 @@ from typing import Any
 from msgspec import Struct, structs
 from PySide6.QtCore import QObject, Signal
 
+from engine.families import FAMILIES
 from engine.messages import (
     CancelledJob,
+    Converting,
     Done,
+    Entries,
+    Entry,
     Event,
     Failed,
     Library,
@@ -19,6 +23,7 @@ from engine.messages import (
     Progress,
     Queued,
     Ready,
+    Scanned,
     Started,
     WorkerLost,
 )
@@ -26,6 +31,16 @@ from engine.settings import GenerateSettings, Preferences
 
 _SETTINGS = frozenset(GenerateSettings.__struct_fields__)
 _PREFERENCES = frozenset(Preferences.__struct_fields__)
+
+
+class Sieve(Struct, frozen=True, kw_only=True):
+    """Which entries of the library are looked at; what is empty lets everything through."""
+
+    words: str = ""
+    sort: str = ""
+    family: str = ""
+    standing: str = ""
+    """A state of `Entry`, or "starred"."""
 
 
 class Now(Struct, frozen=True, kw_only=True):
@@ -51,6 +66,19 @@ class Now(Struct, frozen=True, kw_only=True):
     """The path of the finished picture on the stage."""
     live: bool = False
     """Whether the stage follows what is being made, rather than what was picked."""
+    screen: str = "create"
+    entries: Mapping[str, Entry] = {}
+    """What the library knows, by path."""
+    is_listed: bool = False
+    """Whether the library has said what it knows."""
+    sieve: Sieve = Sieve()
+    entry: str = ""
+    """The path of the entry that is looked at."""
+    scanning: Scanned | None = None
+    """How far the look through the library's folders is."""
+    errands: Mapping[str, Preparing | Converting | None] = {}
+    """What was asked of the library and is not done, by job; how far it is, where it takes long."""
+    errand_trouble: Failed | None = None
 
 
 class State(QObject):
@@ -65,7 +93,8 @@ class State(QObject):
     def set(self, name: str, value: Any) -> None:
         """Replace one setting, one preference or one part of `Now`."""
         if name in _SETTINGS:
-            self.set("settings", structs.replace(self.now.settings, **{name: value}))
+            settings = structs.replace(self.now.settings, **{name: value})
+            self.set("settings", self._suited(settings) if name == "model" else settings)
         elif name in _PREFERENCES:
             self.set("preferences", structs.replace(self.now.preferences, **{name: value}))
         else:
@@ -79,9 +108,21 @@ class State(QObject):
         """Show a picture that was made before."""
         self._replace(shown=path, live=False)
 
+    def sent(self, job: str) -> None:
+        """Something was asked of the library."""
+        self._replace(errands={**self.now.errands, job: None}, errand_trouble=None)
+
     def take(self, event: Event) -> None:
         """Follow an event of the engine."""
         match event:
+            case Entries() | Scanned():
+                self._take_entries(event)
+            case Preparing() | Converting() if event.job in self.now.errands:
+                self._replace(errands={**self.now.errands, event.job: event})
+            case Done() | CancelledJob() | Failed() if event.job in self.now.errands:
+                left = {job: doing for job, doing in self.now.errands.items() if job != event.job}
+                trouble = event if isinstance(event, Failed) else self.now.errand_trouble
+                self._replace(errands=left, errand_trouble=trouble)
             case Ready():
                 self._replace(ready=event)
             case Library(models=models):
@@ -106,6 +147,16 @@ class State(QObject):
             case WorkerLost(again=again):
                 self._replace(trouble=event, doing=None, ready=self.now.ready if again else None)
 
+    def _take_entries(self, event: Entries | Scanned) -> None:
+        if isinstance(event, Entries):
+            self._replace(entries={entry.path: entry for entry in event.entries}, is_listed=True)
+            return
+        self._replace(scanning=structs.replace(event, changed=(), gone=()))
+        if event.changed or event.gone:
+            gone = set(event.gone)
+            left = {path: entry for path, entry in self.now.entries.items() if path not in gone}
+            self._replace(entries=left | {entry.path: entry for entry in event.changed})
+
     def _progress(self) -> Progress | None:
         """How far it was; it stands still between two pictures of a job rather than vanish."""
         doing = self.now.doing
@@ -124,6 +175,12 @@ class State(QObject):
 
     def _without(self, job: str) -> tuple[str, ...]:
         return tuple(other for other in self.now.jobs if other != job)
+
+    def _suited(self, settings: GenerateSettings) -> GenerateSettings:
+        """The settings with the usual values of the model that was just chosen, where they had the other's."""
+        families = {card.name: FAMILIES[card.family] for card in self.now.models if card.family}
+        before, after = families.get(self.now.settings.model), families.get(settings.model)
+        return after.suited(settings, before) if before and after else settings
 
     def _replace(self, **parts: Any) -> None:
         before, self.now = self.now, structs.replace(self.now, **parts)

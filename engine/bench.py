@@ -1,5 +1,6 @@
 """The speed of this machine: a model on each backend and precision that is here."""
 
+import os
 import tempfile
 import threading
 import time
@@ -12,6 +13,7 @@ import psutil
 from msgspec import Struct, structs
 
 from engine.backends.fastest import remember
+from engine.backends.openvino.converted import INT8
 from engine.errors import EaselError
 from engine.messages import Device, Done, Failed, Generate, Picture, Progress, Started
 from engine.settings import GenerateSettings
@@ -46,7 +48,7 @@ class Pace(Struct, frozen=True, kw_only=True):
     def sentence(self) -> str:
         """One line for people."""
         return (
-            f"{self.backend:9} {self.precision:5} {self.size:>9}, {self.steps} steps: "
+            f"{self.backend:9} {self.precision:12} {self.size:>9}, {self.steps} steps: "
             f"{self.seconds_a_step * 1000:8.1f} ms a step, decode {self.seconds_to_decode:5.2f} s, "
             f"{self.seconds_a_picture:6.2f} s a picture; prepare {self.seconds_to_prepare:5.1f} s, "
             f"load {self.seconds_to_load:4.1f} s; peak {self.peak_memory_bytes / 1e6:.0f} MB, "
@@ -63,9 +65,10 @@ class _Run(Struct, kw_only=True):
     pictures: list[Picture] = []
 
 
-def measured(wanted: GenerateSettings, pictures: int, only: str = "auto") -> Iterator[Pace]:
+def measured(wanted: GenerateSettings, pictures: int, only: str = "auto", weights_only: bool = False) -> Iterator[Pace]:
     """Draw with everything that is here, or the `only` backend; the pictures go to a folder that is removed.
 
+    With `weights_only`, OpenVINO's int8 with its activations in float is measured, too, to be compared with.
     Each backend and precision has workers of its own: one that prepares, and one that finds everything prepared and
     draws a first picture, which does not count, and then `pictures` that do.
     """
@@ -77,8 +80,21 @@ def measured(wanted: GenerateSettings, pictures: int, only: str = "auto") -> Ite
                 pace = _measured(settings, pictures)
                 paces[precision] = pace.seconds_a_step
                 yield pace
+                if weights_only and precision == "int8":
+                    with _weights_alone():
+                        yield structs.replace(_measured(settings, pictures), precision="int8 weights")
         if len(paces) == len(device.precisions) > 1:
             remember(device, paces)  # the first is what “auto” takes from now on
+
+
+@contextmanager
+def _weights_alone() -> Iterator[None]:
+    """Inside, int8 means the weights for the workers that are started."""
+    os.environ[INT8] = "weights"
+    try:
+        yield
+    finally:
+        del os.environ[INT8]
 
 
 def _devices() -> tuple[Device, ...]:

@@ -6,14 +6,16 @@ diffusers' own `from_pretrained` is not used on a person's folder: it imports wh
 
 import base64
 import inspect
-import math
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from engine.errors import BadInput, OutOfMemory, for_want_of_memory
-from engine.formats.safetensors import read_header
-from engine.library.recognise import TOKENIZER_FILES, file_of, read_json, weight_files
+from engine.formats.net_files import read_net
+from engine.formats.sd_keys import current_names
+from engine.formats.sentence_pieces import Pieces, read_pieces
+from engine.library.opened_weights import read, read_one, stored
+from engine.library.recognise import T5_PIECES, TOKENIZER_FILES, file_of, numbers_in, read_json, weight_files
 from engine.schedulers import Scheduler
 
 if TYPE_CHECKING:
@@ -41,6 +43,8 @@ _CONFIGS_OF_TRANSFORMERS = {
 """The configuration's class of each encoder, and the fields of it that are read."""
 _TIED = {"T5EncoderModel": ("encoder.embed_tokens.weight", "shared.weight")}
 """A weight that is another one; files have the second name, some both."""
+_HIDDEN_WORDS = 100
+"""T5's tokens that stand for words left out, behind all pieces, the last one first."""
 _UNKNOWN_PIECE = 2
 """The place of T5's unknown piece of a word, behind padding and end."""
 _IGNORED_WEIGHTS = ("text_model.embeddings.position_ids", "vision_model.embeddings.position_ids")
@@ -53,6 +57,7 @@ class Component(NamedTuple):
     part: str
     class_name: str
     folder: Path
+    """Or, of a net, the one file that it is."""
 
 
 class Delta(NamedTuple):
@@ -104,35 +109,56 @@ def load(component: Component, placed: "Callable[[torch.Tensor], torch.Tensor]" 
             raise OutOfMemory(
                 "There is too little memory for this model.", "Close other programs, or use a smaller model."
             ) from error
-        raise BadInput(
-            f"The weights of the model's {component.part} do not fit its configuration.",
-            "Copy the whole model folder again.",
-            where=str(component.folder),
-        ) from error
+        raise _unfit(component) from error
     if component.class_name in _TIED:
         module.tie_weights()  # pyright: ignore[reportCallIssue]
     return module.requires_grad_(False).eval()
 
 
+def _unfit(component: Component) -> BadInput:
+    if component.folder.is_file():
+        return BadInput(
+            f"“{component.folder.name}” has not the tensors that a net of its kind has, or some have other shapes.",
+            "Download it again, or use another one.",
+            where=str(component.folder),
+        )
+    opened = stored(component.folder)
+    return BadInput(
+        f"The weights of the model's {component.part} do not fit its configuration.",
+        "Download the model file again." if opened else "Copy the whole model folder again.",
+        where=opened.files[0] if opened else str(component.folder),
+    )
+
+
 def _state(component: Component, placed: "Callable[[torch.Tensor], torch.Tensor]") -> "dict[str, torch.Tensor]":
     import torch
-    from safetensors.torch import load_file
 
-    files = [load_file(file) for file in weight_files(component.folder)]
     state = {
         name: placed(tensor.to(torch.float32))
-        for file in files
-        for name, tensor in file.items()
+        for name, tensor in _tensors(component)
         if name not in _IGNORED_WEIGHTS
     }
     again, whole = _TIED.get(component.class_name, ("", ""))
     return state | ({again: state[whole]} if whole in state else {})
 
 
+def _tensors(component: Component) -> "Iterator[tuple[str, torch.Tensor]]":
+    """The part's tensors, by the names that diffusers and transformers have for them today."""
+    from safetensors.torch import load_file
+
+    if opened := stored(component.folder):
+        yield from read(opened)
+        return
+    for file in map(load_file, weight_files(component.folder)):
+        if component.folder.is_dir():
+            yield from current_names(file).items()
+        else:
+            yield from ((ours, file[theirs]) for ours, theirs in read_net(component.folder).names.items())
+
+
 def numbers(component: Component) -> int:
     """How many numbers the part's weights are."""
-    headers = map(read_header, weight_files(component.folder))
-    return sum(math.prod(tensor.shape) for header in headers for tensor in header.tensors.values())
+    return numbers_in(component.folder)
 
 
 def original(component: Component, name: str) -> "torch.Tensor":
@@ -140,6 +166,8 @@ def original(component: Component, name: str) -> "torch.Tensor":
     import torch
     from safetensors import safe_open
 
+    if opened := stored(component.folder):
+        return read_one(opened, name).to(torch.float32)
     with safe_open(file_of(component.folder, name), "pt") as file:
         return file.get_tensor(name).to(torch.float32)
 
@@ -156,7 +184,8 @@ def _empty(component: Component) -> "torch.nn.Module":
 
 def config_of(component: Component) -> dict[str, Any]:
     """The configuration's known fields, plain values only; everything else in the file is left aside."""
-    found = read_json(component.folder / "config.json")
+    is_file = component.folder.is_file()
+    found = read_net(component.folder).config if is_file else read_json(component.folder / "config.json")
     if component.class_name in _CONFIGS_OF_TRANSFORMERS:
         return _with_right_end(_plain(found, _CONFIGS_OF_TRANSFORMERS[component.class_name][1]))
     return _plain(found, tuple(inspect.signature(diffusers_class(component.class_name).__init__).parameters))
@@ -187,10 +216,18 @@ def tokenizer(folder: Path, class_name: str = "CLIPTokenizer") -> Any:
 
 
 def _t5_tokenizer(folder: Path) -> Any:
-    """From the pieces of words, their scores and the normalisation in the file of the tokenizers library."""
     from transformers import T5Tokenizer
 
+    pieces = _t5_pieces(folder)
+    return T5Tokenizer(vocab=pieces.scores, _spm_precompiled_charsmap=pieces.charsmap)
+
+
+def _t5_pieces(folder: Path) -> Pieces:
+    """From the file of the tokenizers library, or from SentencePiece's own, which lacks the tokens that hide words."""
     (name,) = TOKENIZER_FILES["T5Tokenizer"]
+    if not (folder / name).is_file():
+        scores, charsmap = read_pieces(folder / T5_PIECES)
+        return Pieces([*scores, *((f"<extra_id_{place}>", 0.0) for place in reversed(range(_HIDDEN_WORDS)))], charsmap)
     found = read_json(folder / name)
     model = found.get("model")
     pieces = model.get("vocab") if isinstance(model, dict) else None
@@ -198,9 +235,7 @@ def _t5_tokenizer(folder: Path) -> Any:
         raise BadInput(
             f"The model's “{folder.name}/{name}” holds no pieces of words.", "Copy the model folder again.", str(folder)
         )
-    return T5Tokenizer(
-        vocab=[(word, float(score)) for word, score in pieces], _spm_precompiled_charsmap=_charsmap(found)
-    )
+    return Pieces([(word, float(score)) for word, score in pieces], _charsmap(found))
 
 
 def _is_piece(found: Any) -> bool:

@@ -33,6 +33,12 @@ _STEPS = re.compile(r"(?<!\d)(\d{1,2})[ _-]?steps?(?![a-z])", re.IGNORECASE)
 _GUIDED = re.compile(r"(?<![a-z])cfg(?![a-z])", re.IGNORECASE)
 
 
+def kind_of(name: str) -> str:
+    """The kind that a name tells; empty where it tells none."""
+    found = _NAMED.search(name)
+    return next(each for each in KINDS if each.casefold() == found.group().casefold()) if found else ""
+
+
 def recognised(names: Iterable[str]) -> FewSteps | None:
     """What the first of the names of a model and its LoRAs asks for that is of a known kind; None where none is.
 
@@ -40,10 +46,9 @@ def recognised(names: Iterable[str]) -> FewSteps | None:
     is a TCD one, by its authors' word.
     """
     for name in names:
-        found = _NAMED.search(name)
-        if found is None:
+        kind = kind_of(name)
+        if not kind:
             continue
-        kind = next(each for each in KINDS if each.casefold() == found.group().casefold())
         said = _STEPS.search(name)
         steps = int(said.group(1)) if said else 0
         recipe = KINDS["TCD" if kind == "Hyper" and steps == 1 else kind]

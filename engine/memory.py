@@ -23,10 +23,11 @@ _DENOISER_MAPS = {"openvino": 26, "torch": 62}
 24 to 25 on OpenVINO, which draws one example at a time, 33 to 62 on torch."""
 _VAE_MAPS = 8
 """The same of decoding, in maps of the decoder's last width and the picture's size; measured 7.8 and 6.3."""
-_CONVERTING = 5.6
-"""Of a number of the weights of the largest part that is converted for OpenVINO: in float32, with the graph of it; and
-what the libraries take beside it. Measured on SD 1.5's shape: 4.8 GB in all."""
-_CONVERTER = 500 * 2**20
+_CONVERTING = {"int8": 4.5}
+_CONVERTING_FLOAT = 1.6
+"""Of a number of the weights of the largest part that is converted for OpenVINO, whose float32 weights lie in a file;
+and what the libraries take beside it."""
+_CONVERTER = 600 * 2**20
 _SPARE = 400 * 2**20
 """Libraries, and what the system needs to stay quick."""
 _PATCH = 4
@@ -148,7 +149,8 @@ def _bytes_a_number(component: Component, device: Device) -> float:
 
 def needed_bytes(plan: Plan, work: Work) -> int:
     """What the plan takes of the device's memory at its peak, beyond what is taken already."""
-    converting = max((numbers(each) * _CONVERTING + _CONVERTER for each in work.convert), default=0)
+    each_number = _CONVERTING.get(plan.device.precisions[0], _CONVERTING_FLOAT)
+    converting = max((numbers(each) * each_number + _CONVERTER for each in work.convert), default=0)
     return max(int(converting), _drawing_bytes(plan, work))
 
 

@@ -80,6 +80,8 @@ class Entry(Struct, frozen=True, kw_only=True):
     """Paths of other files with the same content."""
     root: str = ""
     """The folder of the library that it was found in."""
+    answers: tuple[tuple[str, str], ...] = ()
+    """What the person answered when they were asked: what about, and the answer."""
 
 
 class ChosenLora(Struct, frozen=True, kw_only=True):

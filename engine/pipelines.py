@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from engine.adapters.lora import combined, deltas, read_lora
-from engine.backends.backend import Backend, Report
+from engine.backends.backend import Backend
 from engine.backends.choice import BACKENDS
 from engine.backends.finite import Watch
 from engine.backends.offload import offload, restore
@@ -17,6 +17,7 @@ from engine.families import FAMILIES
 from engine.library.nets import class_of
 from engine.library.recognise import is_heavy, parts_of, weight_files, weights
 from engine.messages import ChosenImagePrompt, ChosenLora, Device, ModelCard
+from engine.patience import Report
 from engine.preview_decoder import FOLDER, placed_preview_decoder
 from engine.settings import Task
 
@@ -159,6 +160,7 @@ class Pipelines:
             component = Component("image_encoder", "CLIPVisionModelWithProjection", folder)
             return BACKENDS[device.backend].place([component], device.precisions[0], report)[component.part]
 
+        restore(self._parts.values())  # beside a layer whose weights wait elsewhere nothing can be put
         self._image_prompts = self._image_prompts or ImagePrompts(self._parts["unet"])
         self.shown = self._image_prompts.show(chosen, read, encoder)
 

@@ -19,10 +19,15 @@ import psutil
 from engine import keeping, paths, pictures
 from engine.child import Child
 from engine.errors import BadInput, EaselError
+from engine.librarian import Librarian
 from engine.library import index
 from engine.messages import (
+    Browse,
     Cancel,
     CancelledJob,
+    Convert,
+    Describe,
+    Discard,
     Done,
     Draw,
     Event,
@@ -33,6 +38,7 @@ from engine.messages import (
     Library,
     Look,
     Message,
+    Pause,
     Picture,
     Pictures,
     Progress,
@@ -40,6 +46,7 @@ from engine.messages import (
     Ready,
     Recent,
     Request,
+    TakeIn,
     WorkerLost,
 )
 from engine.orders import orders
@@ -113,6 +120,7 @@ class Service:
         self._kill_at: float | None = None
         self._seconds_a_step = 0.0
         self._previews = Path(tempfile.gettempdir())
+        self._librarian = Librarian(tell, changed=lambda: self._inbox.put(Look()))
         self._thread = threading.Thread(target=self._run, name="engine")
 
     def start(self) -> None:
@@ -149,6 +157,7 @@ class Service:
         finally:
             if self._child is not None:
                 self._child.close()
+            self._librarian.stop()
             shutil.rmtree(self._previews, ignore_errors=True)
 
     def _next(self) -> "Request | _Heard | _Ended | _Stop | None":
@@ -171,7 +180,10 @@ class Service:
             case Generate():
                 self._accept(item)
             case Cancel():
-                self._cancel(item.job)
+                if not self._librarian.cancel(item.job):
+                    self._cancel(item.job)
+            case Browse() | TakeIn() | Describe() | Discard() | Convert() | Pause():
+                self._librarian.send(item)
             case Look():
                 self._tell(Library(job=item.job, models=tuple(index.cards())))
             case Keep():

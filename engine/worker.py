@@ -13,9 +13,7 @@ from typing import TYPE_CHECKING, BinaryIO
 
 import msgspec
 
-from engine.backends.backend import Report
-from engine.backends.choice import choose, devices
-from engine.backends.patience import Wait, told_to
+from engine.backends.choice import choose, devices, tried
 from engine.child import VERSION, peak_memory_bytes
 from engine.errors import Cancelled, EaselError, OutOfMemory, Overflowed, memory_said
 from engine.families import FAMILIES
@@ -40,6 +38,7 @@ from engine.messages import (
     read_order,
 )
 from engine.paths import PART
+from engine.patience import Report, Wait, told_to
 from engine.pictures import as_png, save
 from engine.pipelines import Pipelines, warm_up
 
@@ -160,6 +159,8 @@ class Worker:
             self._warm.result("Starting the engine")
         from engine.tasks.attempts import Attempts
 
+        if not order.deaths:  # a worker that died may have died of the trial
+            self._devices = tried(self._devices, order.settings.backend, order.settings.precision, report)
         attempts = Attempts(self._pipelines, order, self._devices, self._settled.get(order.job))
         while True:
             plan = attempts.plan()

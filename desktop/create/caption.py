@@ -4,8 +4,8 @@ from PySide6.QtCore import QSize, Signal
 from PySide6.QtGui import QGuiApplication
 from PySide6.QtWidgets import QWidget
 
-from desktop.create.sentences import duration
 from desktop.theme import GAP, SMALL
+from desktop.widgets.amounts import duration
 from desktop.widgets.elided import Elided
 from desktop.widgets.pieces import button, column, label, row, sign_button
 from desktop.words import tr

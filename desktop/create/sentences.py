@@ -1,6 +1,7 @@
 """What is going on, said in words: progress, waiting, the device, what went wrong."""
 
 from desktop.state import Now
+from desktop.widgets.amounts import duration
 from desktop.words import tr
 from engine.messages import Failed, Preparing, Progress, Ready, WorkerLost
 
@@ -55,16 +56,6 @@ def waiting(now: Now) -> str:
     """How many jobs come after this one."""
     behind = len(now.jobs) - 1
     return tr("{number} waiting").format(number=behind) if behind > 0 else ""
-
-
-def duration(seconds: float) -> str:
-    """A time that is easy to read: 1.4 s, 18 s, 2 min 5 s."""
-    if seconds < 10:
-        return tr("{seconds} s").format(seconds=f"{seconds:.1f}" if seconds >= 0.1 else f"{seconds:.2f}")
-    minutes, rest = divmod(round(seconds), 60)
-    if not minutes:
-        return tr("{seconds} s").format(seconds=rest)
-    return tr("{minutes} min {seconds} s").format(minutes=minutes, seconds=rest)
 
 
 def device(ready: Ready | None) -> str:

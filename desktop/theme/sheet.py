@@ -18,6 +18,7 @@ QLabel#name { font-size: 16px; font-weight: 700; }
 QFrame#header { border-bottom: 1px solid $line; }
 QFrame#footer { border-top: 1px solid $line; }
 QFrame#panel { background: $card; border: none; border-right: 1px solid $line; }
+QFrame#details { background: $card; border: none; border-left: 1px solid $line; }
 QFrame#stage { background: $stage; border: none; }
 QWidget#inside, QScrollArea { background: transparent; border: none; }
 
@@ -63,6 +64,10 @@ QPushButton#generate {
     background: $accent; color: $on_accent; border: 2px solid $accent; border-radius: 10px;
     min-height: 26px; padding: 7px; font-size: 15px; font-weight: 600;
 }
+QPushButton#accent { background: $accent; color: $on_accent; border-color: $accent; font-weight: 600; }
+QPushButton#accent:hover { background: $accent_hover; border-color: $accent_hover; }
+QPushButton#accent:focus { border-color: $text; }
+QPushButton::menu-indicator { image: none; width: 0; }
 QPushButton#generate:hover { background: $accent_hover; border-color: $accent_hover; }
 QPushButton#generate:focus { border: 2px solid $text; }
 
@@ -72,6 +77,14 @@ QToolButton:focus { border-color: $accent; }
 QToolButton#gear { padding: 6px; }
 QToolButton#gear::menu-indicator { image: none; }
 QToolButton#bare { padding: 2px; }
+QTabBar { background: transparent; border: none; }
+QTabBar::tab {
+    background: transparent; color: $muted; border: 2px solid transparent; border-radius: 8px;
+    padding: 6px 14px; margin: 8px 2px; font-weight: 600;
+}
+QTabBar::tab:hover { background: $hover; }
+QTabBar::tab:selected { background: $hover; color: $text; }
+QTabBar::tab:focus { border-color: $accent; }
 QToolButton#fold { color: $muted; padding: 3px 6px 3px 2px; margin-left: -6px; }
 
 QFrame#notice { border: none; border-radius: 8px; }
@@ -83,6 +96,7 @@ QFrame#notice[tone="news"] QLabel#cause { color: $news; font-weight: 600; }
 QProgressBar { background: $line; border: none; border-radius: 3px; min-height: 6px; max-height: 6px; }
 QProgressBar::chunk { background: $accent; border-radius: 3px; }
 
+QListView#cards { border: none; padding: 0 8px 8px 14px; }
 QListView { background: $window; border: none; border-left: 1px solid $line; padding: 8px 0 8px 8px; }
 
 QMenu { background: $card; color: $text; border: 1px solid $line; padding: 5px; }

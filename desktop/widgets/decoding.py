@@ -11,14 +11,18 @@ class Decoding(QObject):
 
     decoded = Signal(str, QImage)
 
-    def __init__(self, parent: QObject | None = None) -> None:
+    def __init__(self, parent: QObject | None = None, newest_first: bool = False) -> None:
         super().__init__(parent)
+        self._step = int(newest_first)
+        self._priority = 0
+        """Of what is asked next: where the newest goes first, what was scrolled past waits."""
         self._pool = QThreadPool(self)
         self._pool.setMaxThreadCount(_THREADS)
 
     def ask(self, path: str, largest: QSize | None = None) -> None:
         """Decode a file, made to fit into `largest` if that is given."""
-        self._pool.start(_Reading(self, path, largest))
+        self._priority += self._step
+        self._pool.start(_Reading(self, path, largest), self._priority)
 
     def stop(self) -> None:
         """Forget what waits, wait for what runs."""

@@ -49,7 +49,7 @@ def read_lora(path: Path, modules: Modules) -> LoraFile:
     groups = grouped(path, header.tensors, modules)
     layers = layers_of(path, header, groups, modules)
     placed = {layer.place for layer in layers}
-    used = sum(len(group.tensors) for group in groups if group.place in placed)
+    used = sum(len(group.tensors) for group in groups if placed & {piece.place for piece in group.pieces})
     return LoraFile(path, tuple(layers), blocks_of(modules.get("unet", {})), len(header.tensors) - used)
 
 

@@ -6,7 +6,8 @@ from typing import NamedTuple
 
 from engine.adapters.low_rank import is_whole
 from engine.errors import BadInput
-from engine.formats.lora_keys import Key, Names, Place, foreign_kind, names_of, read_key
+from engine.formats.flux_keys import Shapes
+from engine.formats.lora_keys import Key, Names, Piece, Place, foreign_kind, names_of, read_key
 
 
 class Group(NamedTuple):
@@ -14,14 +15,14 @@ class Group(NamedTuple):
 
     name: str
     """The module as the file calls it, with underscores for dots."""
-    place: Place | None
-    """The module of the model; None where it has none of that name."""
+    pieces: tuple[Piece, ...]
+    """The modules of the model; none where it has none of that name."""
     tensors: dict[str, str]
     """The tensors' names by their roles."""
 
 
-def grouped(path: Path, keys: Iterable[str], paths: Mapping[str, Iterable[str]]) -> list[Group]:
-    """The changes in a file with these tensor names, for a model with these module paths by part.
+def grouped(path: Path, keys: Iterable[str], paths: Mapping[str, Shapes]) -> list[Group]:
+    """The changes in a file with these tensor names, for a model with these shapes of weights by part and path.
 
     Tensors of other things (embeddings bundled in the file, say) are left out. A file with both diffusers' and the
     original code's names says everything twice: then the second kind has no place. Raises BadInput naming the file
@@ -59,14 +60,14 @@ def _placed(path: Path, changes: Mapping[tuple[tuple[str, ...], str], dict[str, 
     taken: set[Place] = set()
     has_native = any((part, module) in names.native for parts, module in changes for part in parts if part == "unet")
     for (parts, module), roles in changes.items():
-        place = names.find(Key(parts, module, ""))
-        if has_native and place and (place.part, module) not in names.native:
-            place = None
-        if place in taken:
+        pieces = names.find(Key(parts, module, ""))
+        if has_native and pieces and (pieces[0].place.part, module) not in names.native:
+            pieces = ()
+        places = {piece.place for piece in pieces}
+        if places & taken:
             raise _unclear(path, f"it changes “{module}” twice")
-        if place:
-            taken.add(place)
-        groups.append(Group(module, place, roles))
+        taken |= places
+        groups.append(Group(module, pieces, roles))
     return groups
 
 

@@ -13,7 +13,7 @@ from engine.adapters.lora_groups import Group
 from engine.adapters.lora_settings import Scaling
 from engine.adapters.low_rank import changed, product, rank
 from engine.errors import BadInput
-from engine.formats.lora_keys import Place
+from engine.formats.lora_keys import Piece, Place
 from engine.formats.safetensors import Header
 
 _MAX_RANK = 8192
@@ -34,10 +34,12 @@ class Layer(NamedTuple):
     """By their roles, in the file's precision."""
     scale: float
     """alpha / rank."""
+    rows: tuple[slice, ...] = ()
+    """Which of what the factors make are for this module; none for all."""
 
     def changed(self, weight: torch.Tensor, ratio: float) -> torch.Tensor:
         """The float32 weight with `ratio` times the change; `weight` itself stays as it is."""
-        return changed(self.factors, self.scale, weight, ratio)
+        return changed(self.factors, self.scale, weight, ratio, self.rows)
 
 
 def layers_of(path: Path, header: Header, groups: list[Group], modules: Modules) -> list[Layer]:
@@ -50,16 +52,17 @@ def layers_of(path: Path, header: Header, groups: list[Group], modules: Modules)
     widths = dict(_widths(path, zip(groups, stand_ins, strict=True)))
     check_family(path.name, header.tensors.keys(), widths, modules)
     fitting = [
-        (group, group.place)
+        (group, _fitting(shapes, group.pieces, modules))
         for group, shapes in zip(groups, stand_ins, strict=True)
-        if group.place and _fits(shapes, modules[group.place.part][group.place.path])
     ]
-    if not fitting:
+    if not any(pieces for _, pieces in fitting):
         raise unfit(path.name, widths, modules)
     scaling = Scaling(path, header.metadata)
     try:
         with safe_open(path, framework="pt") as file:
-            layers = [_layer(path, file, group, place, scaling) for group, place in fitting]
+            layers = [
+                layer for group, pieces in fitting if pieces for layer in _layers(path, file, group, pieces, scaling)
+            ]
     except (SafetensorError, OSError) as error:
         raise _unsound(path, "it is damaged") from error
     for layer in layers:
@@ -96,11 +99,20 @@ def _widths(path: Path, groups: Iterable[tuple[Group, dict[str, torch.Tensor]]])
         yield group.name, math.prod(made[1:])
 
 
-def _fits(shapes: dict[str, torch.Tensor], weight: tuple[int, ...]) -> bool:
+def _fitting(shapes: dict[str, torch.Tensor], pieces: tuple[Piece, ...], modules: Modules) -> tuple[Piece, ...]:
+    """The pieces that the factors fit; none where they make more or fewer rows than all pieces have together."""
+    rows = max((each.stop for piece in pieces for each in piece.rows), default=0)
+    if rows and len(product(shapes)) != rows:
+        return ()
+    return tuple(piece for piece in pieces if _fits(shapes, piece, modules))
+
+
+def _fits(shapes: dict[str, torch.Tensor], piece: Piece, modules: Modules) -> bool:
+    weight = modules[piece.place.part][piece.place.path]
     if "on_input" in shapes:  # which says later whether the numbers are for the columns or for the rows
-        return shapes["weight"].numel() in weight[:2]
+        return not piece.rows and shapes["weight"].numel() in weight[:2]
     try:
-        changed(shapes, 1.0, torch.empty(weight, device="meta"), 1.0)
+        changed(shapes, 1.0, torch.empty(weight, device="meta"), 1.0, piece.rows)
     except _UNFIT:
         return False
     return True
@@ -111,7 +123,8 @@ def _runs_along(factors: Mapping[str, torch.Tensor], weight: tuple[int, ...]) ->
     return weight[axis : axis + 1] == (factors["weight"].numel(),)
 
 
-def _layer(path: Path, file: Any, group: Group, place: Place, scaling: Scaling) -> Layer:
+def _layers(path: Path, file: Any, group: Group, pieces: tuple[Piece, ...], scaling: Scaling) -> list[Layer]:
+    """One for each piece, with the same factors."""
     factors: dict[str, torch.Tensor] = {}
     for role, name in group.tensors.items():
         factors[role] = file.get_tensor(name).clone()  # a copy: the file may be replaced while the layer lives
@@ -119,9 +132,10 @@ def _layer(path: Path, file: Any, group: Group, place: Place, scaling: Scaling) 
             raise _unsound(path, f"the tensor “{name}” has numbers that are none, or far too large")
     alpha = float(factors.pop("alpha", 0.0))
     if not alpha:  # kohya and LyCORIS take 0 for "equal to the rank"
-        return Layer(place, factors, scaling.of(*place))
+        return [Layer(piece.place, factors, scaling.of(*piece.place), piece.rows) for piece in pieces]
     # Without a factorised matrix (LoKr may have none) alpha says nothing.
-    return Layer(place, factors, alpha / (rank(factors) or alpha))
+    scale = alpha / (rank(factors) or alpha)
+    return [Layer(piece.place, factors, scale, piece.rows) for piece in pieces]
 
 
 def _unsound(path: Path, why: str) -> BadInput:

@@ -11,6 +11,8 @@ import torch
 
 Factors = Mapping[str, torch.Tensor]
 """The tensors of one module by their roles, as `engine.formats.lora_keys` calls them."""
+Rows = tuple[slice, ...]
+"""Which rows, one after the other, of a matrix that other programs hold as one; none for all."""
 
 _LOHA = {"hada_w1_a", "hada_w1_b", "hada_w2_a", "hada_w2_b"}
 
@@ -41,13 +43,17 @@ def rank(factors: Factors) -> int | None:
     return None
 
 
-def product(factors: Factors) -> torch.Tensor:
+def product(factors: Factors, rows: Rows = ()) -> torch.Tensor:
     """What the factors multiply to in float32, before scaling: [out, in, ...], a kernel's last axes perhaps flattened.
 
     Meta tensors give the shape alone. Raises RuntimeError, ValueError or IndexError for factors that do not fit one
     another. IA3 has no product: it is given as it is.
     """
     of = {role: tensor.to(torch.float32) for role, tensor in factors.items()}
+    if rows and "up" in of and "mid" not in of:
+        return _lora(of | {"up": _taken(of["up"], rows)})
+    if rows:
+        return _taken(product(factors), rows)
     if "down" in of:
         return _lora(of)
     if "hada_w1_a" in of:
@@ -55,12 +61,14 @@ def product(factors: Factors) -> torch.Tensor:
     return _lokr(of) if "lokr_w2" in of or "lokr_w2_a" in of else of["diff" if "diff" in of else "weight"]
 
 
-def changed(factors: Factors, scale: float, weight: torch.Tensor, ratio: float) -> torch.Tensor:
+def changed(factors: Factors, scale: float, weight: torch.Tensor, ratio: float, rows: Rows = ()) -> torch.Tensor:
     """The float32 weight with `ratio` times its change, as a new tensor on its device; `scale` is alpha / rank.
+
+    With `rows` the weight is those of a larger one that the factors change.
 
     Raises ValueError, and what `product` raises, where the factors do not fit the weight.
     """
-    change = product(factors).to(weight.device)
+    change = product(factors, rows).to(weight.device)
     if "on_input" in factors:
         numbers = _along(weight, change, 1 if bool(factors["on_input"]) else 0)
         return torch.addcmul(weight, weight, numbers, value=ratio)
@@ -68,12 +76,20 @@ def changed(factors: Factors, scale: float, weight: torch.Tensor, ratio: float) 
         raise ValueError("a change of another shape")
     change = change.reshape(weight.shape)
     if "magnitude" in factors:
-        return weight.lerp(_dora(weight, change * scale, factors["magnitude"], along=0), ratio)
+        return weight.lerp(_dora(weight, change * scale, _taken(factors["magnitude"], rows), along=0), ratio)
     if "dora_scale" in factors:
         magnitude = factors["dora_scale"]
+        if rows and magnitude.shape[0] == 1:
+            raise ValueError("lengths of columns of a larger weight")
+        magnitude = _taken(magnitude, rows)
         along = 0 if magnitude.shape[0] == weight.shape[0] else 1
         return weight.lerp(_dora(weight, change * scale, magnitude, along), ratio)
     return torch.add(weight, change, alpha=scale * ratio)
+
+
+def _taken(whole: torch.Tensor, rows: Rows) -> torch.Tensor:
+    """Those rows of a matrix; all where none are named."""
+    return torch.cat([whole[each] for each in rows]) if rows else whole
 
 
 def _lora(of: Factors) -> torch.Tensor:

@@ -1,14 +1,11 @@
 """What every backend offers: whether it is here, and the parts of a model ready to run on it."""
 
-from collections.abc import Callable
 from contextlib import AbstractContextManager
 from typing import Any, Protocol
 
 from engine.components import Component, Delta, Variation
 from engine.messages import Device
-
-Report = Callable[[str, float], None]
-"""Says what is being prepared and how much of it is done, 0 to 1; raises Cancelled to stop it."""
+from engine.patience import Report
 
 
 class Backend(Protocol):

@@ -1,21 +1,44 @@
 """The backends, best first, and the choice among them."""
 
+import logging
 from collections.abc import Sequence
 
 import msgspec
 
 from engine.backends import cpu, cuda, mps, openvino
 from engine.backends.backend import Backend
-from engine.backends.fastest import ordered
-from engine.errors import BadInput
+from engine.backends.fastest import is_known, ordered, remember
+from engine.errors import BadInput, EaselError
 from engine.messages import Device
+from engine.patience import Report
 
+_log = logging.getLogger(__name__)
 BACKENDS: dict[str, Backend] = {"cuda": cuda, "mps": mps, "openvino": openvino, "torch": cpu}
 
 
 def devices() -> list[Device]:
     """What this machine has, best first."""
     return ordered([backend.probe() for backend in BACKENDS.values()])
+
+
+def tried(devices: list[Device], backend: str, precision: str, report: Report) -> list[Device]:
+    """The same devices; where “auto” is about to choose among OpenVINO's precisions, the fastest first.
+
+    Which that is, is measured if it is not known of this machine yet; takes some three seconds, once. Raises BadInput
+    for a backend that is not here, and what `report` raises.
+    """
+    if precision != "auto" or choose(devices, backend, precision).backend != "openvino":
+        return devices
+    device = next(each for each in devices if each.backend == "openvino")
+    if len(device.precisions) > 1 and not is_known(device):
+        from engine.backends.openvino.trial import seconds
+
+        found = seconds(device.precisions, report)
+        try:
+            remember(device, found)
+        except EaselError as error:  # a full disk: the next picture measures again
+            _log.info("%s", error)
+    return ordered(devices)
 
 
 def choose(devices: Sequence[Device], backend: str, precision: str) -> Device:

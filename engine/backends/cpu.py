@@ -5,9 +5,9 @@ from typing import Any
 import psutil
 
 from engine.backends import on_torch
-from engine.backends.backend import Report
 from engine.components import Component
 from engine.messages import Device
+from engine.patience import Report
 
 merge = on_torch.merge
 vary = on_torch.vary

@@ -6,10 +6,9 @@ from functools import partial
 from typing import TYPE_CHECKING, Any
 from weakref import WeakKeyDictionary
 
-from engine.backends.backend import Report
-from engine.backends.patience import paced
 from engine.components import Component, Delta, Variation, load, numbers, original
 from engine.errors import memory_said
+from engine.patience import Report, paced
 
 if TYPE_CHECKING:
     import torch

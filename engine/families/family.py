@@ -3,6 +3,8 @@
 from collections.abc import Mapping
 from typing import Any, Literal, NamedTuple
 
+from msgspec import structs
+
 from engine.schedulers import SCHEDULERS, Scheduler
 from engine.settings import GenerateSettings, Task, fields
 
@@ -44,6 +46,16 @@ class Family(NamedTuple):
     def scheduler(self, asked: str) -> str:
         """The scheduler that is used where this one is asked for: itself, or the family's own."""
         return asked if asked in self.schedulers else next(iter(self.schedulers))
+
+    def suited(self, settings: GenerateSettings, before: "Family") -> GenerateSettings:
+        """The settings for a model of this family, where one of `before` drew: what was as usual there is so here."""
+        plain = GenerateSettings()
+        changed = {
+            name: self.defaults.get(name, getattr(plain, name))
+            for name in {*self.defaults, *before.defaults}
+            if getattr(settings, name) == before.defaults.get(name, getattr(plain, name))
+        }
+        return structs.replace(settings, **changed)
 
     def notes(self, asked: GenerateSettings) -> tuple[str, ...]:
         """What of the settings is left aside, in sentences."""

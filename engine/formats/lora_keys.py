@@ -11,6 +11,8 @@ import re
 from collections.abc import Collection, Iterable, Iterator, Mapping
 from typing import NamedTuple
 
+from engine.formats.flux_keys import Shapes, original_pieces
+
 DOWN, UP, ALPHA = ".lora_down.weight", ".lora_up.weight", ".alpha"
 
 _PREFIXES = {"unet": "lora_unet_", "text_encoder": "lora_te_"}
@@ -22,6 +24,7 @@ _BEGINNINGS: dict[str, tuple[str, ...]] = {
     "lora_te_": ("text_encoder",),
     "lora_te1_": ("text_encoder",),
     "lora_te2_": ("text_encoder_2",),
+    "lora_te3_": ("text_encoder_3",),
     "lora_transformer_": ("transformer",),
     "lycoris_": _DENOISERS + _TEXT_ENCODERS,
     "diffusion_model.": _DENOISERS,
@@ -62,6 +65,10 @@ _FOREIGN = {
 _KEY = re.compile("(?P<base>.+?)(?:" + "|".join(f"(?P<{role}>{end})" for role, end in _ENDS.items()) + ")")
 _FOREIGN_KEYS = {kind: re.compile(f".+(?:{end})") for kind, end in _FOREIGN.items()}
 
+# XLabs's files call the attention of a picture's tokens 1 and that of a prompt's 2.
+_XLABS = re.compile(r"(?<=double_blocks\.)(\d+)\.processor\.(qkv|proj)_lora([12])\.")
+_SIDES = {"1": "img", "2": "txt"}
+
 # The U-Net's modules under the names of the original code (Stability's "generative-models", before it CompVis's).
 _SGM_OUTSIDE = {
     "conv_in": "input_blocks.0.0",
@@ -100,20 +107,27 @@ class Place(NamedTuple):
     path: str
 
 
+class Piece(NamedTuple):
+    """A module of the model as some rows of what a file calls one module."""
+
+    place: Place
+    rows: tuple[slice, ...] = ()
+    """One after the other; none for all as they are."""
+
+
 class Names(NamedTuple):
     """The modules of a model by every name that LoRA files have for them."""
 
     native: dict[tuple[str, str], Place]
-    sgm: dict[tuple[str, str], Place]
+    original: dict[tuple[str, str], tuple[Piece, ...]]
     """By the names of the original code; a file that has both kinds says everything twice."""
 
-    def find(self, key: Key) -> Place | None:
-        """The module that a tensor's name stands for."""
-        for names in (self.native, self.sgm):
-            for part in key.parts:
-                if (part, key.name) in names:
-                    return names[part, key.name]
-        return None
+    def find(self, key: Key) -> tuple[Piece, ...]:
+        """The modules that a tensor's name stands for, several where the original code has them as one."""
+        for part in key.parts:
+            if (part, key.name) in self.native:
+                return (Piece(self.native[part, key.name]),)
+        return next((self.original[part, key.name] for part in key.parts if (part, key.name) in self.original), ())
 
 
 def kohya_name(part: str, path: str) -> str:
@@ -131,7 +145,7 @@ def modules_by_kohya_name(paths: Mapping[str, Iterable[str]]) -> dict[str, tuple
 
 def read_key(key: str) -> Key | None:
     """What a tensor's name says; None where no LoRA has such a name."""
-    found = _KEY.fullmatch(key)
+    found = _KEY.fullmatch(_XLABS.sub(lambda old: f"{old[1]}.{_SIDES[old[3]]}_attn.{old[2]}_lora.", key))
     if found is None or found.lastgroup is None:
         return None
     base = found["base"].removeprefix("base_model.model.").replace(".processor.", ".")
@@ -144,14 +158,20 @@ def foreign_kind(key: str) -> str | None:
     return next((kind for kind, pattern in _FOREIGN_KEYS.items() if pattern.fullmatch(key)), None)
 
 
-def names_of(paths: Mapping[str, Iterable[str]]) -> Names:
-    """Every name of every module, given the module paths of a model by part, as diffusers and transformers name them.
+def names_of(paths: Mapping[str, Shapes]) -> Names:
+    """Every name of every module, given the shapes of a model's weights by part and by diffusers' module path.
 
     transformers' text encoders are known with "text_model." before their paths and, as of its newest releases, without.
     """
     native = {(part, name): Place(part, path) for part in paths for path in paths[part] for name in _spellings(path)}
-    original = sgm_names(paths.get("unet", ()))
-    return Names(native, {("unet", _flat(theirs)): Place("unet", ours) for ours, theirs in original.items()})
+    original: dict[tuple[str, str], tuple[Piece, ...]] = {
+        ("unet", _flat(theirs)): (Piece(Place("unet", ours)),)
+        for ours, theirs in sgm_names(paths.get("unet", ())).items()
+    }
+    for theirs, pieces in original_pieces(paths.get("transformer", {})).items():
+        whole = tuple(Piece(Place("transformer", piece.path), piece.rows) for piece in pieces)
+        original["transformer", _flat(theirs)] = whole
+    return Names(native, original)
 
 
 def sgm_names(paths: Iterable[str]) -> dict[str, str]:

@@ -1,24 +1,28 @@
 """The tensor names of Stable Diffusion 1.x: those of a diffusers folder and those of a single-file checkpoint.
 
-Both follow from the configurations alone, so a U-Net of three levels is named as surely as the published one of four.
+Both follow from the configurations alone, so a U-Net of three levels is named as surely as the published one of four;
+and those of the U-Nets and autoencoders of 2.x and XL, which were made by the same code.
 The single-file names are the attributes of the original code, https://github.com/CompVis/stable-diffusion:
 `ldm/modules/diffusionmodules/openaimodel.py` (U-Net), `model.py` beside it (VAE), and transformers' own CLIP.
 """
 
 import re
 from collections.abc import Collection, Iterator, Mapping
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from engine.errors import BadInput
 
 if TYPE_CHECKING:
     from torch import Tensor
 
-_PREFIXES = {
+_T = TypeVar("_T")
+
+PREFIXES = {
     "unet": "model.diffusion_model.",
     "vae": "first_stage_model.",
     "text_encoder": "cond_stage_model.transformer.",
 }
+"""What the names of each part begin with in a checkpoint."""
 
 # Modules with a weight and a bias: the diffusers name, the single-file name.
 _UNET_ENDS = {
@@ -28,33 +32,32 @@ _UNET_ENDS = {
     "conv_norm_out": "out.0",
     "conv_out": "out.2",
 }
-_UNET_RESNET = {
+UNET_RESNET = {
     "norm1": "in_layers.0",
     "conv1": "in_layers.2",
     "time_emb_proj": "emb_layers.1",
     "norm2": "out_layers.0",
     "conv2": "out_layers.3",
 }
-_UNET_SHORTCUT = {"conv_shortcut": "skip_connection"}
-_TRANSFORMER = {
+UNET_SHORTCUT = {"conv_shortcut": "skip_connection"}
+_TRANSFORMER = {name: name for name in ("norm", "proj_in", "proj_out")}
+"""The latter two 1x1 convolutions on both sides; SD 2.x made them linear."""
+_TRANSFORMER_BLOCK = {
     name: name
-    for name in (
-        "norm", "proj_in", "proj_out",  # the latter two 1x1 convolutions on both sides; SD 2.x made them linear
-        "transformer_blocks.0.norm1", "transformer_blocks.0.norm2", "transformer_blocks.0.norm3",
-        "transformer_blocks.0.attn1.to_out.0", "transformer_blocks.0.attn2.to_out.0",
-        "transformer_blocks.0.ff.net.0.proj", "transformer_blocks.0.ff.net.2",
-    )
-}  # fmt: skip
+    for name in ("norm1", "norm2", "norm3", "attn1.to_out.0", "attn2.to_out.0", "ff.net.0.proj", "ff.net.2")
+}
+_ADDED = {"add_embedding.linear_1": "label_emb.0.0", "add_embedding.linear_2": "label_emb.0.2"}
+"""What XL conditions on besides the prompt."""
 _VAE_ENDS = {
     "encoder.conv_in": "encoder.conv_in",
     "encoder.conv_norm_out": "encoder.norm_out",
     "encoder.conv_out": "encoder.conv_out",
-    "quant_conv": "quant_conv",
-    "post_quant_conv": "post_quant_conv",
     "decoder.conv_in": "decoder.conv_in",
     "decoder.conv_norm_out": "decoder.norm_out",
     "decoder.conv_out": "decoder.conv_out",
 }
+_VAE_AROUND = ("quant_conv", "post_quant_conv")
+"""Around the latents; the autoencoders of 16 channels do without."""
 _VAE_RESNET = {name: name for name in ("norm1", "conv1", "norm2", "conv2")}
 _VAE_SHORTCUT = {"conv_shortcut": "nin_shortcut"}
 _VAE_ATTENTION = {"group_norm": "norm", "to_q": "q", "to_k": "k", "to_v": "v", "to_out.0": "proj_out"}
@@ -90,7 +93,7 @@ def to_single_file(
         tensors = current_names(parts[part])
         _check(part, tensors, names)
         for name, tensor in tensors.items():
-            whole[names[name]] = tensor[..., None, None] if _POINTWISE.fullmatch(name) else tensor
+            whole[names[name]] = tensor[..., None, None] if is_pointwise(name) else tensor
     return whole
 
 
@@ -111,16 +114,16 @@ def from_single_file(
     parts: dict[str, dict[str, Tensor]] = {}
     for part, config in configs.items():
         names = single_file_names(part, config)
-        _check(part, [name for name in tensors if name.startswith(_PREFIXES[part])], names.values())
+        _check(part, [name for name in tensors if name.startswith(PREFIXES[part])], names.values())
         parts[part] = {
             # A merged file may hold them linear already.
-            ours: tensors[theirs].flatten(1) if _POINTWISE.fullmatch(ours) else tensors[theirs]
+            ours: tensors[theirs].flatten(1) if is_pointwise(ours) else tensors[theirs]
             for ours, theirs in names.items()
         }
     return parts
 
 
-def current_names(tensors: Mapping[str, "Tensor"]) -> dict[str, "Tensor"]:
+def current_names(tensors: Mapping[str, _T]) -> dict[str, _T]:
     """One part of a diffusers folder of any age under the names that diffusers and transformers write today.
 
     Folders of 2022 call the projections of the VAE's attention `query`, `key`, `value` and `proj_attn`.
@@ -133,12 +136,17 @@ def current_names(tensors: Mapping[str, "Tensor"]) -> dict[str, "Tensor"]:
     }
 
 
+def is_pointwise(name: str) -> bool:
+    """Whether the VAE's tensor of that diffusers name is linear there, and a 1x1 convolution in a checkpoint."""
+    return _POINTWISE.fullmatch(name) is not None
+
+
 def single_file_names(part: str, config: Mapping[str, Any]) -> dict[str, str]:
     """The checkpoint's name of every tensor of a part, by its diffusers name.
 
     Raises BadInput where `config` cannot be one of Stable Diffusion 1.x.
     """
-    prefix, names = _PREFIXES[part], _NAMES[part]
+    prefix, names = PREFIXES[part], _NAMES[part]
     try:
         return {ours: prefix + theirs for ours, theirs in names(config)}
     except (LookupError, TypeError, ValueError) as error:  # a field is missing, or of another type or length
@@ -152,51 +160,59 @@ def _unet(config: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
     """The original numbers its blocks by the skip connections: one begins with each that is made or taken."""
     channels, layers = config["block_out_channels"], config["layers_per_block"]
     deepest = len(channels) - 1
+    depths = config.get("transformer_layers_per_block", 1)
+    depths = [depths] * len(channels) if isinstance(depths, int) else list(depths)
     yield from _modules("", "", _UNET_ENDS)
+    if config.get("addition_embed_type") == "text_time":
+        yield from _modules("", "", _ADDED)
 
     width = channels[0]
     skips = [width]  # the channels of each; conv_in made the first
-    for level, (out, kind) in enumerate(zip(channels, config["down_block_types"], strict=True)):
+    for level, (out, kind, depth) in enumerate(zip(channels, config["down_block_types"], depths, strict=True)):
         block = f"down_blocks.{level}."
         for layer in range(layers):
             theirs = f"input_blocks.{len(skips)}."
-            yield from _modules(f"{block}resnets.{layer}.", f"{theirs}0.", _UNET_RESNET)
+            yield from _modules(f"{block}resnets.{layer}.", f"{theirs}0.", UNET_RESNET)
             if width != out:
-                yield from _modules(f"{block}resnets.{layer}.", f"{theirs}0.", _UNET_SHORTCUT)
+                yield from _modules(f"{block}resnets.{layer}.", f"{theirs}0.", UNET_SHORTCUT)
             if kind == "CrossAttnDownBlock2D":
-                yield from _transformer(f"{block}attentions.{layer}.", f"{theirs}1.")
+                yield from _transformer(f"{block}attentions.{layer}.", f"{theirs}1.", depth)
             width = out
             skips.append(width)
         if level < deepest:
             yield from _modules(block, f"input_blocks.{len(skips)}.", {"downsamplers.0.conv": "0.op"})
             skips.append(width)
 
-    yield from _modules("mid_block.resnets.0.", "middle_block.0.", _UNET_RESNET)
-    yield from _transformer("mid_block.attentions.0.", "middle_block.1.")
-    yield from _modules("mid_block.resnets.1.", "middle_block.2.", _UNET_RESNET)
+    yield from _modules("mid_block.resnets.0.", "middle_block.0.", UNET_RESNET)
+    yield from _transformer("mid_block.attentions.0.", "middle_block.1.", depths[-1])
+    yield from _modules("mid_block.resnets.1.", "middle_block.2.", UNET_RESNET)
 
     made = len(skips)
-    for level, (out, kind) in enumerate(zip(reversed(channels), config["up_block_types"], strict=True)):
+    back = zip(reversed(channels), config["up_block_types"], reversed(depths), strict=True)
+    for level, (out, kind, depth) in enumerate(back):
         block = f"up_blocks.{level}."
         attends = kind == "CrossAttnUpBlock2D"
         for layer in range(layers + 1):
             theirs = f"output_blocks.{made - len(skips)}."
-            yield from _modules(f"{block}resnets.{layer}.", f"{theirs}0.", _UNET_RESNET)
+            yield from _modules(f"{block}resnets.{layer}.", f"{theirs}0.", UNET_RESNET)
             if width + skips.pop() != out:
-                yield from _modules(f"{block}resnets.{layer}.", f"{theirs}0.", _UNET_SHORTCUT)
+                yield from _modules(f"{block}resnets.{layer}.", f"{theirs}0.", UNET_SHORTCUT)
             if attends:
-                yield from _transformer(f"{block}attentions.{layer}.", f"{theirs}1.")
+                yield from _transformer(f"{block}attentions.{layer}.", f"{theirs}1.", depth)
             width = out
             if layer == layers and level < deepest:
                 yield from _modules(block, theirs, {"upsamplers.0.conv": f"{1 + attends}.conv"})
 
 
-def _transformer(ours: str, theirs: str) -> Iterator[tuple[str, str]]:
+def _transformer(ours: str, theirs: str, depth: int) -> Iterator[tuple[str, str]]:
     yield from _modules(ours, theirs, _TRANSFORMER)
-    for attention in ("attn1", "attn2"):
-        for projection in ("to_q", "to_k", "to_v"):  # the ones without a bias
-            name = f"transformer_blocks.0.{attention}.{projection}.weight"
-            yield ours + name, theirs + name
+    for number in range(depth):
+        block = f"transformer_blocks.{number}."
+        yield from _modules(ours + block, theirs + block, _TRANSFORMER_BLOCK)
+        for attention in ("attn1", "attn2"):
+            for projection in ("to_q", "to_k", "to_v"):  # the ones without a bias
+                name = f"{block}{attention}.{projection}.weight"
+                yield ours + name, theirs + name
 
 
 def _vae(config: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
@@ -204,6 +220,7 @@ def _vae(config: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
     channels, layers = config["block_out_channels"], config["layers_per_block"]
     deepest = len(channels) - 1
     yield from _modules("", "", _VAE_ENDS)
+    yield from _modules("", "", {name: name for name in _VAE_AROUND if config.get(f"use_{name}", True)})
     for side in ("encoder", "decoder"):
         yield from _modules(f"{side}.mid_block.resnets.0.", f"{side}.mid.block_1.", _VAE_RESNET)
         yield from _modules(f"{side}.mid_block.attentions.0.", f"{side}.mid.attn_1.", _VAE_ATTENTION)

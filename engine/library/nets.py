@@ -5,33 +5,32 @@ from typing import Any
 
 from engine import paths
 from engine.controls import KINDS, LINES
-from engine.errors import BadInput, closest
+from engine.errors import BadInput, EaselError, closest
+from engine.formats.net_files import ADAPTER, CONTROLNET, SUFFIX, UNION, read_net
 from engine.library.named import folder_at
 from engine.library.recognise import read_json
 from engine.messages import ModelCard
 from engine.uses import ControlUse
 
-UNION = "ControlNetUnionModel"
-ADAPTER = "T2IAdapter"
-CLASSES = ("ControlNetModel", UNION, ADAPTER)
+CLASSES = (CONTROLNET, UNION, ADAPTER)
 """The classes of diffusers that may be in a net's folder; a configuration that names none is of the first."""
 _KNOWN_TYPES = 6
 """Control types of a Union ControlNet that does not say how many it knows."""
 
 
 def net_for(use: ControlUse, card: ModelCard) -> Path:
-    """The folder of the net that a control names, or of the first that fits it.
+    """The folder or file of the net that a control names, or of the first that fits it.
 
     Raises BadInput for a name that nothing is installed under, and for a net that is made for another model.
     """
-    known = {each.name.casefold(): each for each in _installed()}
+    known = {_name(each).casefold(): each for each in _installed()}
     kind = use.shows or use.kind
     if not use.net:
         return _fitting(kind, list(known.values()), card)
-    path = known.get(use.net.casefold()) or folder_at(use.net)
+    path = known.get(use.net.casefold()) or folder_at(use.net) or _file(use.net)
     if path is None:
         raise BadInput(
-            f"There is no ControlNet named “{use.net[:80]}”.", closest(use.net, [each.name for each in known.values()]),
+            f"There is no ControlNet named “{use.net[:80]}”.", closest(use.net, list(map(_name, known.values()))),
             "controls",
         )  # fmt: skip
     if not _is_for(path, card):
@@ -51,6 +50,8 @@ def net_for(use: ControlUse, card: ModelCard) -> Path:
 
 def class_of(net: Path) -> str:
     """The name of the diffusers class that a net is of. Raises BadInput for one that Easel does not run."""
+    if net.is_file():
+        return read_net(net).class_name
     named = read_json(net / "config.json").get("_class_name", CLASSES[0])
     if named not in CLASSES:
         raise BadInput(
@@ -62,9 +63,38 @@ def class_of(net: Path) -> str:
 
 
 def _installed() -> list[Path]:
-    """Every net's folder; a person's own go before the starter's, ControlNets before T2I-Adapters."""
+    """Every net's folder or file; a person's own go before the starter's, ControlNets before T2I-Adapters."""
     found = [each for kind in ("controlnet", "t2i_adapter") for each in paths.adapters(kind) if each.is_dir()]
-    return [net for each in found for net in sorted(each.iterdir()) if (net / "config.json").is_file()]
+    return [net for each in found for net in sorted(each.iterdir()) if (net / "config.json").is_file() or _is_file(net)]
+
+
+def _is_file(path: Path) -> bool:
+    return path.suffix.lower() == SUFFIX and path.is_file()
+
+
+def _name(net: Path) -> str:
+    return net.stem if _is_file(net) else net.name
+
+
+def _file(name: str) -> Path | None:
+    """A file that was named by its path. Raises BadInput for one of another form."""
+    path = Path(name).expanduser()
+    try:
+        if not path.is_file():
+            return None
+    except (OSError, ValueError):  # a name that no path can have
+        return None
+    if not _is_file(path):
+        raise BadInput(
+            f"The ControlNet “{path.name}” is not a {SUFFIX} file.",
+            "Download it in that form or convert it: Easel runs no code from a model file.",
+            where=str(path),
+        )
+    return path.resolve()
+
+
+def _config(net: Path) -> dict[str, Any]:
+    return read_net(net).config if net.is_file() else read_json(net / "config.json")
 
 
 def _fitting(kind: str, known: list[Path], card: ModelCard) -> Path:
@@ -72,10 +102,10 @@ def _fitting(kind: str, known: list[Path], card: ModelCard) -> Path:
     declared = KINDS[kind].nets if kind in KINDS else ()
     for word in (kind.replace(" ", ""), *declared, *(("lines",) if kind in LINES else ())):
         for path in known:
-            if word in path.name.casefold().replace("-", "").replace("_", "") and _is_usable(path, kind, card):
+            if word in _name(path).casefold().replace("-", "").replace("_", "") and _is_usable(path, kind, card):
                 return path
     for path in known:
-        if class_of(path) == UNION and _is_usable(path, kind, card):
+        if _is_usable(path, kind, card) and class_of(path) == UNION:
             return path
     raise BadInput(
         f"No ControlNet for “{kind}” that fits the model “{card.name}” is installed.",
@@ -85,11 +115,14 @@ def _fitting(kind: str, known: list[Path], card: ModelCard) -> Path:
 
 
 def _is_usable(net: Path, kind: str, card: ModelCard) -> bool:
-    return _is_for(net, card) and (class_of(net) != UNION or _knows(net, kind))
+    try:
+        return _is_for(net, card) and (class_of(net) != UNION or _knows(net, kind))
+    except EaselError:  # a damaged or foreign one among many, that nobody asked for
+        return False
 
 
 def _knows(union: Path, kind: str) -> bool:
-    types = read_json(union / "config.json").get("num_control_type", _KNOWN_TYPES)
+    types = _config(union).get("num_control_type", _KNOWN_TYPES)
     place = KINDS[kind].union if kind in KINDS else None
     return place is not None and isinstance(types, int) and place < types
 
@@ -98,7 +131,7 @@ def _is_for(net: Path, card: ModelCard) -> bool:
     unet = Path(card.path) / "unet" / "config.json"
     if not unet.is_file():  # a model whose denoiser is a transformer
         return False
-    denoiser, own = read_json(unet), read_json(net / "config.json")
+    denoiser, own = read_json(unet), _config(net)
     if class_of(net) == ADAPTER:
         is_xl = denoiser.get("addition_embed_type") == "text_time"
         return _widths_fit(own, denoiser) and str(own.get("adapter_type")).endswith("_xl") == is_xl

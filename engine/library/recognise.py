@@ -9,10 +9,17 @@ from engine.errors import BadInput
 from engine.families import FAMILIES
 from engine.families.family import Family
 from engine.formats.safetensors import read_header
+from engine.library.opened_weights import files_of, stored
 
-WEIGHTS = ("diffusion_pytorch_model.safetensors", "model.safetensors")
+WEIGHTS = (
+    "diffusion_pytorch_model.safetensors", "model.safetensors",
+    "diffusion_pytorch_model.fp16.safetensors", "model.fp16.safetensors",
+)  # fmt: skip
+"""Of a part, the likeliest first; many a published folder has half precision only."""
 _CONFIGS = {"scheduler": "scheduler_config.json", "tokenizer": "tokenizer_config.json"}
 TOKENIZER_FILES = {"CLIPTokenizer": ("vocab.json", "merges.txt"), "T5Tokenizer": ("tokenizer.json",)}
+T5_PIECES = "spiece.model"
+"""What T5's tokenizer may be made of instead."""
 _MAX_JSON = 16 * 2**20
 
 
@@ -40,13 +47,13 @@ def recognise(folder: Path) -> Recognised:
     for part, name in parts.items():
         if part.startswith("tokenizer"):
             _check_tokenizer(folder / part, name)
-    files = [file for part in parts if is_heavy(part) for file in weight_files(folder / part)]
-    tensors = [tensor for file in files for tensor in read_header(file).tensors.values()]
+    heavy = [folder / part for part in parts if is_heavy(part)]
+    files = {file for part in heavy for file in weight_files(part)}
     return Recognised(
         family,
         *_sizes(folder, family, denoiser),
         size_bytes=sum(file.stat().st_size for file in files),
-        parameters=sum(math.prod(tensor.shape) for tensor in tensors),
+        parameters=sum(map(numbers_in, heavy)),
         reads_guidance=bool(denoiser.get("time_cond_proj_dim")),
     )
 
@@ -74,7 +81,11 @@ def missing(path: Path) -> BadInput:
 
 
 def weights(part: Path) -> Path:
-    """The one weights file of a component folder. Raises BadInput where there is none."""
+    """The one weights file of a component folder, or of a component that is one file. Raises BadInput for none."""
+    if part.is_file():
+        return part
+    if opened := stored(part):
+        return files_of(opened)[0]
     for name in WEIGHTS:
         if (part / name).is_file():
             return part / name
@@ -82,12 +93,25 @@ def weights(part: Path) -> Path:
 
 
 def weight_files(part: Path) -> list[Path]:
-    """All weights files of a component folder: one, or the several that its index lists. Raises BadInput."""
+    """All weights files of a component folder: one, or the several that its index lists. Raises BadInput.
+
+    Of a model that was opened they lie elsewhere, and other parts may lie in them, too.
+    """
+    if opened := stored(part):
+        return files_of(opened)
     for name in WEIGHTS:
         index = part / f"{name}.index.json"
         if not (part / name).is_file() and index.is_file():
             return [_listed(part, each) for each in sorted(set(map(str, _weight_map(index).values())))]
     return [weights(part)]
+
+
+def numbers_in(part: Path) -> int:
+    """How many numbers the weights of a component are. Raises BadInput."""
+    if opened := stored(part):
+        return sum(math.prod(tensor.shape) for tensor in opened.tensors.values())
+    headers = map(read_header, weight_files(part))
+    return sum(math.prod(tensor.shape) for header in headers for tensor in header.tensors.values())
 
 
 def file_of(part: Path, tensor: str) -> Path:
@@ -164,6 +188,8 @@ def _check_classes(folder: Path, index: dict[str, Any], parts: dict[str, str]) -
 
 
 def _check_tokenizer(folder: Path, class_name: str) -> None:
+    if class_name == "T5Tokenizer" and (folder / T5_PIECES).is_file():
+        return
     for name in TOKENIZER_FILES[class_name]:
         if not (folder / name).is_file():
             raise missing(folder / name)

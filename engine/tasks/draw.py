@@ -9,11 +9,11 @@ from msgspec import structs
 from PIL import Image, ImageOps
 from PIL.PngImagePlugin import PngInfo
 
-from engine.backends.backend import Report
 from engine.expand import few_steps_of
 from engine.families import FAMILIES
 from engine.memory import Plan
 from engine.messages import Adapters, Draw, ModelCard
+from engine.patience import Report
 from engine.pictures import Encode, as_png
 from engine.pipelines import Pipelines
 from engine.settings import GenerateSettings

@@ -9,9 +9,9 @@ from typing import Any, NamedTuple
 import numpy as np
 from PIL import Image
 
-from engine.backends.backend import Report
 from engine.conditioning import Conditioning, conditioned
 from engine.messages import Device, Draw
+from engine.patience import Report
 from engine.pipelines import Pipelines
 from engine.settings import GenerateSettings, Task
 from engine.tasks.generate import Given, OnStep, begin, generate

@@ -10,6 +10,8 @@ from diffusers.models.unets.unet_2d_condition import UNet2DConditionOutput
 
 _SPATIAL = ("down_block_additional_residuals", "down_intrablock_additional_residuals")
 _MIDDLE = "mid_block_additional_residual"
+_OF_ACCELERATE = ("_hf_hook", "_old_forward")
+"""What a module has that takes turns with others; who takes it off from one looks for it on all."""
 
 OnWindow = Callable[[int, int], None]
 """Told after each window of a prediction: how many are done, of how many."""
@@ -29,6 +31,8 @@ class Windowed(torch.nn.Module):
         try:
             return super().__getattr__(name)
         except AttributeError:
+            if name in _OF_ACCELERATE:
+                raise
             return getattr(super().__getattr__("denoiser"), name)
 
     def windows(self, height: int, width: int) -> int:

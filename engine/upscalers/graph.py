@@ -7,9 +7,12 @@ import openvino
 import torch
 from torch import Tensor
 
+from engine.patience import Wait
 from engine.upscalers.network import Network
 
 Shape = tuple[int, ...]
+_EXPECTED_SECONDS = 10.0
+"""What a full ESRGAN took, the slowest of the common ones."""
 
 
 class Graph:
@@ -26,11 +29,13 @@ class Graph:
         """Float32 in and out, [1, c, h, w] to [1, c, h * scale, w * scale]."""
         shape = tuple(pixels.shape)
         if self._compiled is None or shape != self._shape:
-            self._compiled, self._shape = self._compile(shape), shape
+            waiting = Wait(lambda wait: self._compile(shape, wait))
+            self._compiled, self._shape = waiting.result("Preparing the upscaler"), shape
         result = self._compiled([pixels.contiguous().numpy()], share_inputs=True)
         return torch.from_numpy(result[0].copy())
 
-    def _compile(self, shape: Shape) -> openvino.CompiledModel:
+    def _compile(self, shape: Shape, wait: Wait[openvino.CompiledModel]) -> openvino.CompiledModel:
+        wait.expected_seconds = _EXPECTED_SECONDS
         core = openvino.Core()
         bf16 = self._wants_bf16 and "BF16" in core.get_property("CPU", "OPTIMIZATION_CAPABILITIES")
         hints = {"PERFORMANCE_HINT": "LATENCY", "INFERENCE_PRECISION_HINT": "bf16" if bf16 else "f32"}

@@ -19,6 +19,7 @@ from resources.starter_recipe import (
     denoiser,
     embedding,
     few_steps,
+    obedience,
     pack,
     preview_decoder,
     samples,
@@ -39,6 +40,8 @@ KINDS = ((NATIVE, ""), (NATIVE, "style"), (NATIVE, "colour"), *((size, "") for s
 """Sizes of drawings, and what they show besides the base model's world."""
 UNNAMED = 0.04
 """The share of drawings in the colour that no caption names, so that the embedding has something to name."""
+OBEDIENCE = 32
+"""Scenes that the engine draws, eight pictures each, on every backend and in every precision."""
 MINUTES = {
     "autoencoder": 22.0,
     "denoiser": 95.0,
@@ -185,6 +188,14 @@ class Recipe:
         for name, figures in Evaluation(self.target, self.classifier(), self.prompts).table():
             print(json.dumps({name: figures}), flush=True)
 
+    def obedience(self) -> None:
+        """Print what the engine makes of the pack, on every backend and in every precision here."""
+        asked, judge = obedience.Obedience(self.target, min(self.prompts, OBEDIENCE)), self.classifier()
+        drawn = {engine.name: asked.drawn(engine) for engine in obedience.engines(self.target)}
+        exact = drawn["torch fp32"]
+        columns = {name: asked.figures(judge, pictures, exact) for name, pictures in drawn.items()}
+        print(*obedience.table(columns), sep="\n")
+
     def samples(self) -> None:
         """Draw the sample sheets."""
         samples.write(Evaluation(self.target, self.classifier(), 0), self.target)
@@ -240,6 +251,7 @@ STAGES = (
     Recipe.embedding,
     Recipe.classifier,
     Recipe.evaluate,
+    Recipe.obedience,
     Recipe.samples,
     Recipe.single_file,
 )

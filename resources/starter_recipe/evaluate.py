@@ -24,10 +24,10 @@ from resources.starter_recipe.classifier import Classifier, kernel_distance, sai
 from resources.starter_recipe.controlnet import drawn_lines
 from resources.starter_recipe.drawing import NATIVE_SIZE, draw
 from resources.starter_recipe.embedding import WORD
+from resources.starter_recipe.in_engine import InEngine, mean_psnr
 from resources.starter_recipe.lines import agreement, lines
 from resources.starter_recipe.lora import merged
 from resources.starter_recipe.pack import CONTROLNET, EMBEDDING, FEW_STEPS, MODEL, STYLE
-from resources.starter_recipe.quantised import drawn, mean_psnr
 from resources.starter_recipe.world import NOTHING, SUBJECTS, TAUGHT_COLOUR, TAUGHT_STYLE, Scene, scenes
 
 GUIDANCE, STEPS, BATCH, SEED = 6.0, 20, 16, 5
@@ -101,7 +101,7 @@ class Evaluation:
             "weather": right["weather"][unusual],
             "style": right["style"],
         }
-        return {name: _share(each) for name, each in shares.items()}
+        return {name: share(each) for name, each in shares.items()}
 
     def made(self, prompts: list[str], pipeline: Any = None, steps: int = STEPS, **settings: Any) -> np.ndarray:
         """A picture of each prompt, uint8 [n, h, w, 3]; lists among the settings go prompt by prompt."""
@@ -121,7 +121,7 @@ class Evaluation:
     def int8(self, asked: list[Scene]) -> dict[str, float]:
         """How far int8 is from float32 on OpenVINO, in dB and in what is right."""
         prompts = [plain(scene, "en") for scene in asked]
-        exact, quick = (drawn(self.folder / MODEL, prompts, precision) for precision in ("fp32", "int8"))
+        exact, quick = (InEngine(self.folder, "openvino", precision).made(prompts) for precision in ("fp32", "int8"))
         return {
             "mean PSNR in dB": round(mean_psnr(quick, exact), 1),
             "all, fp32": self.shares(exact, asked)["all"],
@@ -132,7 +132,7 @@ class Evaluation:
         """How often pictures whose prompt leaves the time open show night, without and with 'at night' as negative."""
         prompts = [f"a {scene.colour} {scene.subject}" for scene in self.scenes[:60]]
         free, without = self.made(prompts), self.made(prompts, negative_prompt=["at night"] * len(prompts))
-        shares = [_share(np.array(said(self.judge, each)["time"]) == "night") for each in (free, without)]
+        shares = [share(np.array(said(self.judge, each)["time"]) == "night") for each in (free, without)]
         return {"night, nothing said": shares[0], "night, in the negative prompt": shares[1]}
 
     def few_steps(self, asked: list[Scene]) -> dict[str, float]:
@@ -151,8 +151,8 @@ class Evaluation:
         for weight in (1.0, 0.0):
             with merged(self.pipeline.unet, self.folder / STYLE, weight):
                 found.append(said(self.judge, self.made([plain(scene, "en") for scene in flat])))
-        shares = [_share(np.array(each["style"]) == TAUGHT_STYLE) for each in found]
-        kept = _share(np.array([a == scene.subject for a, scene in zip(found[0]["subject"], flat, strict=True)]))
+        shares = [share(np.array(each["style"]) == TAUGHT_STYLE) for each in found]
+        kept = share(np.array([a == scene.subject for a, scene in zip(found[0]["subject"], flat, strict=True)]))
         return {"style at weight 1": shares[0], "style at weight 0": shares[1], "subject at weight 1": kept}
 
     def control(self) -> dict[str, float]:
@@ -183,7 +183,7 @@ class Evaluation:
             for scene in before
         ]
         sources = drawings(before)
-        masks = [_difference(*pair) for pair in zip(sources, drawings(asked), strict=True)]
+        masks = [difference(*pair) for pair in zip(sources, drawings(asked), strict=True)]
         images = [Image.fromarray(each) for each in sources]
         pipeline = StableDiffusionInpaintPipeline.from_pipe(self.pipeline)
         made = self.made(
@@ -204,9 +204,9 @@ class Evaluation:
         found = said(self.judge, self.made(prompts))
         right = [a == scene.subject for a, scene in zip(found["subject"], taught, strict=True)]
         return {
-            "colour with it": _share(np.array(found["colour"]) == TAUGHT_COLOUR),
-            "colour without": _share(np.array(without["colour"]) == TAUGHT_COLOUR),
-            "subject with it": _share(np.array(right)),
+            "colour with it": share(np.array(found["colour"]) == TAUGHT_COLOUR),
+            "colour without": share(np.array(without["colour"]) == TAUGHT_COLOUR),
+            "subject with it": share(np.array(right)),
         }
 
 
@@ -217,7 +217,7 @@ def drawings(
     return np.stack([draw(scene, seed + place, size) for place, scene in enumerate(asked)])
 
 
-def _difference(one: np.ndarray, other: np.ndarray) -> Image.Image:
+def difference(one: np.ndarray, other: np.ndarray) -> Image.Image:
     """A mask over the rectangle in which two drawings differ, and eight pixels around it."""
     rows, columns = np.nonzero(np.abs(one.astype(int) - other).max(axis=2) > 8)
     mask = np.zeros(one.shape[:2], np.uint8)
@@ -226,5 +226,5 @@ def _difference(one: np.ndarray, other: np.ndarray) -> Image.Image:
     return Image.fromarray(mask)
 
 
-def _share(right: np.ndarray) -> float:
+def share(right: np.ndarray) -> float:
     return round(float(right.mean()), 3) if len(right) else float("nan")

@@ -1,7 +1,18 @@
 import pytest
 
 from desktop.state import Now, State
-from engine.messages import CancelledJob, Done, Failed, Picture, Pictures, Preparing, Progress, Queued, Started
+from engine.messages import (
+    CancelledJob,
+    Done,
+    Failed,
+    ModelCard,
+    Picture,
+    Pictures,
+    Preparing,
+    Progress,
+    Queued,
+    Started,
+)
 from engine.settings import GenerateSettings, Preferences
 
 
@@ -33,6 +44,19 @@ def test_setting_the_same_tells_nothing(state: State, told: list[str]) -> None:
 def test_settings_are_replaced_whole(state: State, told: list[str]) -> None:
     state.set("settings", GenerateSettings(prompt="other", seed=5))
     assert told == ["settings", "prompt", "seed"]
+
+
+def test_another_familys_usual_values_come_with_its_model(state: State) -> None:
+    cards = [ModelCard(name=name, path="", family=name) for name in ("sd1", "flux")]
+    state.set("models", tuple(cards))
+    state.set("settings", GenerateSettings(model="sd1", steps=33))
+    state.set("model", "flux")
+    drawn = state.now.settings
+    assert (drawn.guidance_scale, drawn.scheduler, drawn.steps) == (3.5, "Euler", 33)
+    state.set("model", "sd1")
+    plain = GenerateSettings()
+    assert (state.now.settings.guidance_scale, state.now.settings.scheduler) == (plain.guidance_scale, plain.scheduler)
+    assert state.now.settings.steps == 33
 
 
 def test_jobs_come_in_the_order_they_are_made(state: State) -> None:

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from desktop import words
-from desktop.create.sentences import duration
+from desktop.widgets.amounts import duration
 from desktop.words import TABLES, of_system, tr
 from engine.settings import GenerateSettings, Preferences, fields
 

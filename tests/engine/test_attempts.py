@@ -18,7 +18,7 @@ from PIL import Image
 from safetensors.torch import load_file, save_file
 
 from engine.backends import openvino
-from engine.backends.choice import choose, devices
+from engine.backends.choice import devices
 from engine.child import Child
 from engine.components import Component
 from engine.errors import EaselError, OutOfMemory, Overflowed
@@ -317,21 +317,3 @@ def test_an_autoencoder_on_openvino_counts_in_float32_from_then_on(tiny_model: P
     latents = torch.randn(1, 4, 8, 8, generator=torch.Generator().manual_seed(0))
     with openvino.exact(quick):
         assert torch.equal(quick.decode(latents).sample, exact.decode(latents).sample)
-
-
-# ---------------------------------------------------------------- parts and layers that take turns
-
-
-ON_A_CARD = pytest.mark.skipif(not torch.cuda.is_available(), reason="accelerate moves layers to a card alone")
-
-
-@pytest.mark.parametrize("offload", ["model", pytest.param("sequential", marks=ON_A_CARD)])
-def test_what_takes_turns_draws_the_same(tiny_model: Path, offload: str) -> None:
-    """accelerate's hooks; the processor stands in for a card where there is none."""
-    device = choose(devices(), "cuda" if torch.cuda.is_available() else "torch", "fp32")
-    turns = msgspec.structs.replace(device, offload=offload)
-    pipelines, seen = Pipelines(), []
-    for each in (device, turns, turns):
-        order = _order(SOME, tiny_model / "none")
-        seen.append(draw(prepare(pipelines, order, Plan(each), lambda what, done: None), lambda *_: None).image)
-    assert seen[0].tobytes() == seen[1].tobytes() == seen[2].tobytes()

@@ -3,11 +3,16 @@
 import shutil
 import time
 from pathlib import Path
+from typing import Any
 
+import openvino as library
 import psutil
 import pytest
+import torch
 
+from engine.backends import on_torch, openvino
 from engine.backends.openvino import converted
+from engine.components import Delta, load
 from engine.errors import Cancelled, EaselError
 from engine.library import index
 from engine.paths import cache
@@ -69,3 +74,44 @@ def test_weights_that_do_not_fit_are_told_in_one_sentence(fresh: Path) -> None:
         converted.ensure(components_of(index.find(str(fresh))), "fp32", lambda what, done: None)
     assert "could not be converted" in refused.value.cause
     assert list(cache("converted").iterdir()) == []
+
+
+def test_too_little_room_on_the_disk_is_told_before_anything_is_made(
+    fresh: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    components = components_of(index.find(str(fresh)))
+    full = shutil.disk_usage(fresh)._replace(free=10**8)
+    monkeypatch.setattr(shutil, "disk_usage", lambda _: full)
+    with pytest.raises(EaselError, match=r"up to 0\.3 GB on the disk, and 0\.1 GB is free") as told:
+        converted.ensure(components, "fp32", lambda what, done: None)
+    assert "Free some space" in told.value.advice
+    assert list(cache("converted").iterdir()) == []
+
+
+@torch.no_grad()
+def test_int8_of_the_weights_alone(fresh: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nearer to float32 than with the activations, on its own beside them, and a LoRA's change arrives."""
+    monkeypatch.setenv(converted.INT8, "weights")
+    component = next(each for each in components_of(index.find(str(fresh))) if each.part == "unet")
+    shell = openvino.place([component], "int8", lambda what, done: None)["unet"]
+    assert [path.name.partition("-")[2] for path in cache("converted").iterdir()] == ["int8-weights"]
+    module: Any = load(component)
+    graph = library.Core().read_model(next(cache("converted").glob("*/unet.xml")))
+    kinds = [node.get_type_name() for node in graph.get_ops()]
+    assert "FakeQuantize" not in kinds
+    whole = {str(node.get_element_type()) for node in graph.get_ops() if node.get_friendly_name().endswith(".weight")}
+    assert "<Type: 'int8_t'>" in whole
+    torch.manual_seed(7)
+    seen = {"sample": torch.randn(1, 4, 8, 8), "encoder_hidden_states": torch.randn(1, 77, 768), "timestep": 500.0}
+
+    def apart() -> float:
+        return float((shell(**seen).sample - module(**seen).sample).square().mean().sqrt())
+
+    before = module(**seen).sample
+    assert apart() < 0.03 * float(before.square().mean().sqrt())
+    path = "mid_block.attentions.0.transformer_blocks.0.ff.net.2"
+    change = torch.randn(module.get_parameter(f"{path}.weight").shape) * 0.5
+    deltas = [Delta("unet", path, lambda weight: weight + change)]
+    openvino.merge(shell, component, deltas)
+    on_torch.merge(module, component, deltas)
+    assert float((module(**seen).sample - before).square().mean().sqrt()) > 4 * apart()

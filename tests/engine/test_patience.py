@@ -7,18 +7,22 @@ from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
+import openvino
 import psutil
 import pytest
+import torch
+from openvino import opset13
 
 from engine.backends import on_torch
 from engine.backends.openvino import compiled, converted, graphs
 from engine.backends.openvino.graphs import Graph
-from engine.backends.patience import Wait, told_to
 from engine.components import Component
 from engine.errors import Cancelled
 from engine.library import index
 from engine.messages import Cancel, CancelledJob, Done, Preparing
+from engine.patience import Wait, told_to
 from engine.pipelines import components_of
+from engine.upscalers.graph import Graph as Enlarger
 from tests.conftest import Engine
 from tests.drawing import STARTER
 
@@ -166,3 +170,17 @@ def test_the_worker_is_called_off_while_it_compiles_and_draws_on(own_engine: Eng
     assert time.monotonic() - at < PATIENCE
     assert isinstance(own_engine.over(own_engine.ask(tmp_path, model=STARTER, backend="openvino", steps=1))[-1], Done)
     assert own_engine.service._child is child, "the same worker"
+
+
+def test_an_upscaler_that_is_being_prepared_is_told_and_called_off() -> None:
+    def slow(shape: tuple[int, ...]) -> openvino.Model:
+        time.sleep(1.5)
+        pixels = opset13.parameter(shape, np.float32)
+        return openvino.Model([opset13.relu(pixels)], [pixels])
+
+    enlarger, pixels = Enlarger(slow, "fp32"), torch.rand(1, 3, 8, 8)
+    told: Told = []
+    with told_to(_cancelling(0, told)), pytest.raises(Cancelled):
+        enlarger(pixels)
+    assert told[0][0] == "Preparing the upscaler"
+    assert torch.equal(enlarger(pixels), pixels)

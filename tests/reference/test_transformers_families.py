@@ -210,7 +210,7 @@ def test_flux_that_takes_no_guidance(shared_home: Path, tmp_path: Path) -> None:
     settings = structs.replace(PLAIN, model=str(model.folder))
     assert difference(drawn(settings), _theirs(model, settings)) == 0
     component = Component("transformer", "FluxTransformer2DModel", model.folder / "transformer")
-    (graph,) = graphs_of(component).values()
+    (graph,) = graphs_of(component, torch.Tensor.clone).values()
     openvino.save_model(graph, tmp_path / "transformer.xml", compress_to_fp16=False)
     shell = make_denoiser(component, Graph(tmp_path / "transformer.xml", "fp32"))
     torch.manual_seed(5)
@@ -273,6 +273,49 @@ def test_a_lora_is_its_change_of_the_weights(
     assert difference(ours, plain) > 8
     assert difference(ours, theirs) <= max(1, LEVELS[backend])
     assert drawn(asked, backend, "fp32", pipelines).tobytes() == plain.tobytes()
+
+
+KOHYA = {
+    "double_blocks_1_img_attn_qkv": [f"transformer_blocks.1.attn.to_{each}" for each in "qkv"],
+    "single_blocks_0_linear1": [
+        *(f"single_transformer_blocks.0.attn.to_{each}" for each in "qkv"),
+        "single_transformer_blocks.0.proj_mlp",
+    ],
+    "double_blocks_0_txt_mlp_0": ["transformer_blocks.0.ff_context.net.0.proj"],
+}
+"""What FLUX.1's original code holds as one, and kohya's names for it."""
+
+
+@torch.no_grad()
+def _fused_lora(transformer: Any, file: Path, weight: float) -> None:
+    """Write a LoRA with kohya's names and change the weights as it would the fused ones."""
+    noise = torch.Generator().manual_seed(4)
+    tensors: dict[str, torch.Tensor] = {}
+    for name, paths in KOHYA.items():
+        weights = [transformer.get_submodule(path).weight for path in paths]
+        whole = torch.cat(weights)
+        down, up = (torch.randn(shape, generator=noise) * 0.3 for shape in ((4, whole.shape[1]), (len(whole), 4)))
+        tensors |= {f"lora_unet_{name}.lora_down.weight": down, f"lora_unet_{name}.lora_up.weight": up}
+        tensors[f"lora_unet_{name}.alpha"] = torch.tensor(2.0)
+        changed = torch.add(whole, up @ down, alpha=2.0 / 4 * weight)
+        for each, new in zip(weights, changed.split([len(each) for each in weights]), strict=True):
+            each.copy_(new)
+    save_file(tensors, file)
+
+
+@pytest.mark.parametrize("model", ["flux"], indirect=True)
+@pytest.mark.parametrize("backend", LEVELS)
+def test_a_lora_of_fused_layers(
+    model: Tiny, backend: str, tmp_path: Path, pictures: dict[str, Path], kept: dict[tuple[str, Path], Pipelines]
+) -> None:
+    asked = _asked(model, "text-to-image", pictures)
+    pipeline, file = _pipeline(model, asked), tmp_path / "kohya.safetensors"
+    _fused_lora(pipeline.transformer, file, 0.8)
+    theirs = _theirs(model, asked, pipeline)
+    pipelines = kept.setdefault((backend, model.folder), Pipelines())
+    ours = drawn(structs.replace(asked, loras=(LoraUse(name=str(file), weight=0.8),)), backend, "fp32", pipelines)
+    assert difference(ours, theirs) <= LEVELS[backend]
+    assert difference(ours, drawn(asked, backend, "fp32", pipelines)) > 8
 
 
 def test_a_lora_of_another_family_is_refused(model: Tiny, tmp_path: Path, pictures: dict[str, Path]) -> None:

@@ -9,10 +9,10 @@ from typing import Any
 import psutil
 
 from engine.backends import on_torch
-from engine.backends.backend import Report
 from engine.backends.openvino import converted
 from engine.components import Component, Delta, Variation, original
 from engine.messages import Device
+from engine.patience import Report
 
 _ONCE_A_PICTURE = ("T2IAdapter", "CLIPVisionModelWithProjection")
 """Classes of modules that run once a picture, where a graph would cost more to make than it saves: torch's own."""

@@ -46,15 +46,16 @@ def _classes(components: dict[str, Component]) -> dict[str, str]:
 
 
 class _Recorded:
-    """A graph as shells call it, that keeps what it is given."""
+    """A graph as shells call it, that keeps what it is given, and what it takes besides that is not given."""
 
-    def __init__(self, graph: openvino.Model) -> None:
+    def __init__(self, graph: openvino.Model, besides: dict[str, np.ndarray] | None = None) -> None:
         self._run = openvino.Core().compile_model(graph, "CPU")
+        self._besides = besides or {}
         self.inputs: list[dict[str, np.ndarray]] = []
 
     def __call__(self, **inputs: np.ndarray) -> list[np.ndarray]:
-        self.inputs.append({name: each.copy() for name, each in inputs.items()})
-        return [self._run(inputs)[0].copy()]
+        self.inputs.append(self._besides | {name: each.copy() for name, each in inputs.items()})
+        return [self._run(self.inputs[-1])[0].copy()]
 
 
 def _of_transformer(
@@ -96,8 +97,8 @@ def _of_unet(
     unet: openvino.Model, components: dict[str, Component], report: Callable[[float], object]
 ) -> Iterator[dict[str, np.ndarray]]:
     model = components["unet"].folder.parent
-    run = openvino.Core().compile_model(unet, "CPU")
-    words, silence = _words(components), _silence(components["unet"])
+    recorded = _Recorded(unet, _silence(components["unet"]))
+    shell, words = make_denoiser(components["unet"], recorded), _words(components)
     own = config_of(components["vae"])["latent_channels"]
     channels = unet.input("sample").get_partial_shape()[1].get_length()
     masked = torch.zeros(1, channels - own, SIDE, SIDE)  # of inpainting models: an empty mask, and nothing behind it
@@ -107,14 +108,12 @@ def _of_unet(
         noise = torch.Generator().manual_seed(number)
         latents = torch.randn(1, own, SIDE, SIDE, generator=noise)
         for timestep in steps.timesteps:
-            predicted: list[torch.Tensor] = []
             seen = torch.cat((latents, masked), dim=1)
-            for text in ("", prompt):
-                inputs = silence | words(text) | {"sample": seen.numpy(), "timestep": np.float32(timestep)}
-                predicted.append(torch.from_numpy(run(inputs)[0].copy()))
-                yield inputs
+            predicted = [shell(seen, timestep, **words(text)).sample for text in ("", prompt)]
             guided = predicted[0] + GUIDANCE * (predicted[1] - predicted[0])
             latents = steps.step(guided, timestep, latents, return_dict=False)[0]
+        yield from recorded.inputs
+        recorded.inputs.clear()
         report((number + 1) / len(PROMPTS))
 
 
@@ -124,8 +123,8 @@ def _silence(unet: Component) -> dict[str, np.ndarray]:
     return {name: each.numpy() for name, each in (from_adapters(config) | told_guidance(config)).items()}
 
 
-def _words(components: dict[str, Component]) -> Callable[[str], dict[str, np.ndarray]]:
-    """From a prompt to the denoiser's inputs that come from it, as Stable Diffusion or XL makes them."""
+def _words(components: dict[str, Component]) -> Callable[[str], dict[str, Any]]:
+    """From a prompt to the denoiser's arguments that come from it, as Stable Diffusion or XL makes them."""
     encoders = [
         (load(component), tokenizer(component.folder.parent / part.replace("text_encoder", "tokenizer")))
         for part, component in components.items()
@@ -135,16 +134,15 @@ def _words(components: dict[str, Component]) -> Callable[[str], dict[str, np.nda
 
 
 @torch.no_grad()
-def _seen_in(prompt: str, encoders: list[tuple[Any, Any]]) -> dict[str, np.ndarray]:
+def _seen_in(prompt: str, encoders: list[tuple[Any, Any]]) -> dict[str, Any]:
     seen = [encoder(_ids(prompt, words), output_hidden_states=True) for encoder, words in encoders]
     if not hasattr(seen[-1], "text_embeds"):
-        return {"encoder_hidden_states": seen[0].last_hidden_state.numpy()}
+        return {"encoder_hidden_states": seen[0].last_hidden_state}
     size = float(SIDE * 8)
     about = [size, size, 0, 0, *([size, size] if len(encoders) > 1 else [REFINED_SCORE])]
     return {
-        "encoder_hidden_states": torch.cat([each.hidden_states[-2] for each in seen], dim=-1).numpy(),
-        "text_embeds": seen[-1].text_embeds.numpy(),
-        "time_ids": np.array([about], np.float32),
+        "encoder_hidden_states": torch.cat([each.hidden_states[-2] for each in seen], dim=-1),
+        "added_cond_kwargs": {"text_embeds": seen[-1].text_embeds, "time_ids": torch.tensor([about])},
     }
 
 

@@ -1,28 +1,36 @@
 """Where the graphs of a model are kept, and the process of its own that makes them, once."""
 
 import hashlib
+import os
 import queue
 import shutil
 import signal
 import subprocess
 import tempfile
 import threading
+import time
 from importlib.metadata import version
 from pathlib import Path
 
 import msgspec
 import psutil
 
-from engine.backends.backend import Report
-from engine.backends.patience import TICK_SECONDS
-from engine.components import Component
+from engine.components import Component, numbers
 from engine.errors import EaselError, OutOfMemory, for_want_of_memory
+from engine.library import conversions
 from engine.library.recognise import weight_files
 from engine.messages import Preparing
 from engine.paths import cache, program, ready
+from engine.patience import TICK_SECONDS, Report
 
-RECIPE = 3
+RECIPE = 4
 """Raised when the graphs are made otherwise, so that old ones are made again."""
+INT8 = "EASEL_INT8"
+"""A variable of the environment that says what int8 means: “weights” for those alone, as `easel bench` compares it."""
+_WEIGHTS_ONLY = "int8-weights"
+_KEPT_SECONDS = 7 * 24 * 3600
+_SPARE_DISK = 300 * 10**6
+"""Bytes that stay free for everything else."""
 
 
 class Conversion(msgspec.Struct, frozen=True, kw_only=True):
@@ -32,6 +40,8 @@ class Conversion(msgspec.Struct, frozen=True, kw_only=True):
     """Part, class name and folder."""
     target: str
     int8: bool
+    weights_only: bool = False
+    """Whether the denoiser's activations stay in float."""
 
 
 def ensure(components: list[Component], precision: str, report: Report) -> Path:
@@ -39,20 +49,36 @@ def ensure(components: list[Component], precision: str, report: Report) -> Path:
 
     Raises EaselError where the child fails, and whatever `report` raises, once the child is gone.
     """
-    kind = "int8" if precision == "int8" else "float"
-    target = cache("converted") / f"{fingerprint(components)}-{kind}"
+    target = _target(components, precision)
     if not target.is_dir():
         ready(target.parent)
         _clear_leftovers(target.parent)
+        _check_disk(components, target.parent)
         _run(
             Conversion(
                 components=[(each.part, each.class_name, str(each.folder)) for each in components],
                 target=str(target),
-                int8=kind == "int8",
+                int8=precision == "int8",
+                weights_only=_kind(precision) == _WEIGHTS_ONLY,
             ),
             report,
         )
     return target
+
+
+def is_there(components: list[Component], precision: str) -> bool:
+    """Whether they need no converting any more."""
+    return _target(components, precision).is_dir()
+
+
+def _target(components: list[Component], precision: str) -> Path:
+    return cache("converted") / f"{fingerprint(components)}-{_kind(precision)}"
+
+
+def _kind(precision: str) -> str:
+    if precision != "int8":
+        return "float"
+    return _WEIGHTS_ONLY if os.environ.get(INT8) == "weights" else "int8"
 
 
 def fingerprint(components: list[Component]) -> str:
@@ -62,16 +88,38 @@ def fingerprint(components: list[Component]) -> str:
         for path in weight_files(component.folder):
             status = path.resolve().stat()
             digest.update(f"{path.resolve()} {status.st_size} {status.st_mtime_ns}".encode())
-        digest.update((component.folder / "config.json").read_bytes())
+        if component.folder.is_dir():
+            digest.update((component.folder / "config.json").read_bytes())
     return digest.hexdigest()[:20]
 
 
+def _check_disk(components: list[Component], folder: Path) -> None:
+    """Raise EaselError where the graphs in float32, and the weights of the largest part once more, have no room."""
+    counts = [numbers(each) for each in components]
+    needed, free = 4 * (sum(counts) + max(counts)) + _SPARE_DISK, shutil.disk_usage(folder).free
+    if free < needed:
+        raise EaselError(
+            f"Converting the model for OpenVINO takes up to {needed / 1e9:.1f} GB on the disk, and {free / 1e9:.1f} GB "
+            f"is free in “{folder}”.",
+            "Free some space, or choose the backend “torch”.",
+            where=str(folder),
+        )
+
+
 def _clear_leftovers(folder: Path) -> None:
-    """Remove the half-made graphs of converting processes that are gone."""
+    """Remove what processes that are gone have left, and graphs whose model is another now.
+
+    What a conversion that was ended has finished of a model stays a week, to be taken up again.
+    """
     for part in folder.glob("*.part"):
         owner = part.name.split(".")[-2]
-        if not (owner.isdigit() and psutil.pid_exists(int(owner))):
+        is_owned = owner.isdigit() and psutil.pid_exists(int(owner))
+        if not is_owned and (conversions.read(part) is None or time.time() - part.stat().st_mtime > _KEPT_SECONDS):
             shutil.rmtree(part, ignore_errors=True)
+    for made in folder.iterdir():
+        source = conversions.read(made)
+        if source and conversions.is_outdated(source):
+            shutil.rmtree(made, ignore_errors=True)
 
 
 def _listen(child: subprocess.Popen[bytes], report: Report) -> None:

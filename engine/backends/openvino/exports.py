@@ -1,5 +1,6 @@
 """A model's heavy parts as OpenVINO graphs: free sizes, named inputs, weights under their torch names."""
 
+from collections.abc import Callable
 from typing import Any
 
 import openvino
@@ -48,8 +49,30 @@ class _TextEncoder(torch.nn.Module):
         return model.final_layer_norm(states[-1]), torch.cat(states)
 
 
+class _Given(torch.nn.Module):
+    """In the place of what is made on the host: gives what it was told last."""
+
+    now: Any
+
+    def forward(self, _: torch.Tensor) -> Any:
+        return self.now
+
+
+_NO_TIME = torch.zeros(1)
+"""What a denoiser is told as its timestep where the waves are given instead."""
+
+
+def _waves_given(denoiser: Any) -> _Given:
+    """Let it take the timestep's waves, in the place returned, and XL's sizes as waves; in bf16 a graph would tell
+    few of a thousand apart.
+    """
+    denoiser.time_proj = waves = _Given()
+    denoiser.add_time_proj = torch.nn.Identity()
+    return waves
+
+
 class _Unet(torch.nn.Module):
-    """The denoiser.
+    """The denoiser. The timestep comes as waves [1, d].
 
     Behind its three inputs come the family's further ones, then what ControlNets add to its skip
     connections, and last to its middle; then what T2I-Adapters add inside its blocks.
@@ -57,7 +80,7 @@ class _Unet(torch.nn.Module):
 
     def __init__(self, unet: Any) -> None:
         super().__init__()
-        self.unet, self.added = unet, _added(unet.config)
+        self.unet, self.added, self.waves = unet, _added(unet.config), _waves_given(unet)
         self.residuals = len(_residuals(unet.config))
         self.is_told = bool(told_guidance(unet.config))
 
@@ -70,9 +93,10 @@ class _Unet(torch.nn.Module):
     ) -> torch.Tensor:
         residuals = more[len(self.added) :][: self.residuals]
         features = more[len(self.added) + self.residuals : len(more) - self.is_told]
+        self.waves.now = timestep
         return self.unet(
             sample,
-            timestep,
+            _NO_TIME,
             encoder_hidden_states,
             timestep_cond=more[-1] if self.is_told else None,
             added_cond_kwargs=dict(zip(self.added, more, strict=False)),
@@ -84,9 +108,12 @@ class _Unet(torch.nn.Module):
 
 
 class _ControlNet(torch.nn.Module):
+    """Steers the denoiser along a control image. The timestep comes as waves [1, d]."""
+
     def __init__(self, controlnet: Any) -> None:
         super().__init__()
         self.controlnet, self.added = controlnet, _added(controlnet.config)
+        self.waves = _waves_given(controlnet)
 
     def forward(
         self,
@@ -97,9 +124,10 @@ class _ControlNet(torch.nn.Module):
         *more: torch.Tensor,
     ) -> tuple[torch.Tensor, ...]:
         added = dict(zip(self.added, more, strict=True))
+        self.waves.now = timestep
         steps, middle = self.controlnet(
             sample,
-            timestep,
+            _NO_TIME,
             encoder_hidden_states,
             controlnet_cond,
             added_cond_kwargs=added,
@@ -136,7 +164,7 @@ class _FluxTransformer(torch.nn.Module):
     def __init__(self, transformer: Any) -> None:
         super().__init__()
         self.transformer = transformer
-        transformer.pos_embed = self.places = _Places()
+        transformer.pos_embed = self.places = _Given()
         transformer.time_text_embed.time_proj = torch.nn.Identity()
 
     def forward(
@@ -149,7 +177,7 @@ class _FluxTransformer(torch.nn.Module):
         sines: torch.Tensor,
         *guidance: torch.Tensor,
     ) -> torch.Tensor:
-        self.places.given = (cosines, sines)
+        self.places.now = (cosines, sines)
         none = torch.zeros(0, 3)
         return self.transformer(
             hidden_states,
@@ -161,13 +189,6 @@ class _FluxTransformer(torch.nn.Module):
             guidance=guidance[0] / THOUSANDTHS if guidance else None,
             return_dict=False,
         )[0]
-
-
-class _Places(torch.nn.Module):
-    given: tuple[torch.Tensor, torch.Tensor]
-
-    def forward(self, _: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-        return self.given
 
 
 class _SentenceEncoder(torch.nn.Module):
@@ -205,9 +226,12 @@ class _VaeEncoder(torch.nn.Module):
         return self.vae.encode(pixels).latent_dist.parameters
 
 
-def graphs_of(component: Component) -> dict[str, openvino.Model]:
-    """The component's graphs by the name of their file: one, or two for an autoencoder."""
-    module: Any = load(component)
+def graphs_of(component: Component, placed: Callable[[torch.Tensor], torch.Tensor]) -> dict[str, openvino.Model]:
+    """The component's graphs by the name of their file: one, or two for an autoencoder.
+
+    `placed` says where each weight lies, as for `components.load`; the graphs' constants lie there, too.
+    """
+    module: Any = load(component, placed)
     config = module.config
     with torch.no_grad():
         match component.class_name:
@@ -252,7 +276,7 @@ def graphs_of(component: Component) -> dict[str, openvino.Model]:
 def _denoiser_example(config: Any) -> dict[str, torch.Tensor]:
     return {
         "sample": torch.zeros(1, config.in_channels, SIDE, SIDE),
-        "timestep": torch.tensor(1.0),
+        "timestep": torch.ones(1, config.block_out_channels[0]),
         "encoder_hidden_states": torch.zeros(1, 77, config.cross_attention_dim),
     }
 
@@ -274,12 +298,13 @@ def _flux_example(config: Any) -> dict[str, torch.Tensor]:
 
 
 def _added(config: Any) -> dict[str, torch.Tensor]:
-    """What Stable Diffusion XL conditions on besides the prompt's tokens: pooled embeds, and sizes and crops."""
+    """What Stable Diffusion XL conditions on besides the prompt: pooled embeds, and waves of sizes and crops."""
     if config.addition_embed_type != "text_time":
         return {}
     numbers = 5 if config.cross_attention_dim == REFINER_WIDTH else 6
-    pooled = config.projection_class_embeddings_input_dim - numbers * config.addition_time_embed_dim
-    return {"text_embeds": torch.zeros(1, pooled), "time_ids": torch.zeros(1, numbers)}
+    waves = numbers * config.addition_time_embed_dim
+    pooled = config.projection_class_embeddings_input_dim - waves
+    return {"text_embeds": torch.zeros(1, pooled), "time_ids": torch.zeros(1, waves)}
 
 
 def told_guidance(config: Any) -> dict[str, torch.Tensor]:

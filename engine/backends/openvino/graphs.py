@@ -14,8 +14,8 @@ from engine.backends.openvino.compiled import expected_seconds, folder_for, reme
 from engine.backends.openvino.image_attention import add_image_attention
 from engine.backends.openvino.merging import replace_weights
 from engine.backends.openvino.varying import vary
-from engine.backends.patience import Wait
 from engine.components import Variation
+from engine.patience import Wait
 
 KEPT = 4
 """Compiled sizes of one graph held in memory; the least recently used goes first."""

@@ -34,8 +34,8 @@ def _places(graph: openvino.Model) -> dict[str, Any]:
         name, kind = node.get_friendly_name(), node.get_type_name()
         if kind == "Constant" and name.startswith("self.") and name.endswith(".weight"):
             found.setdefault(name.removesuffix(".weight").split(".", 2)[2], node)
-        elif kind == "Multiply" and name.startswith("__module.") and name.endswith("/fq_weights_1"):
-            found[name.split("/", 1)[0].split(".", 2)[2]] = node
+        elif kind == "Multiply" and name.endswith("/fq_weights_1"):  # “self.” and “.weight” where activations are float
+            found[name.split("/", 1)[0].removesuffix(".weight").split(".", 2)[2]] = node
     return found
 
 
@@ -46,5 +46,5 @@ def _requantise(product: Any, weight: np.ndarray) -> None:
     steps = np.abs(weight).max(axis=rows, keepdims=True) / INT8_LIMIT
     steps[steps == 0] = 1.0
     whole.replace_source_output(ops.constant(np.round(weight / steps).astype(np.int8)).output(0))
-    shape = tuple(scale.get_shape())
-    scale.replace_source_output(ops.constant(steps.astype(np.float32).reshape(shape)).output(0))
+    shape, dtype = tuple(scale.get_shape()), scale.get_element_type().to_dtype()
+    scale.replace_source_output(ops.constant(steps.astype(dtype).reshape(shape)).output(0))

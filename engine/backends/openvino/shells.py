@@ -69,7 +69,8 @@ class UnetShell(UNet2DConditionModel):
         """
         added = dict(added_cond_kwargs or {})
         pictures: Any = added.pop("image_embeds", None)
-        given = {"sample": sample, "encoder_hidden_states": encoder_hidden_states} | added
+        given = {"sample": sample, "encoder_hidden_states": encoder_hidden_states}
+        given |= _as_waves(self, timestep, len(sample), added)
         if pictures is not None:
             given |= self._seen_in(pictures)
         if mid_block_additional_residual is not None:
@@ -82,7 +83,7 @@ class UnetShell(UNet2DConditionModel):
         if self.perturbable:
             is_last = torch.arange(len(sample)) >= len(sample) - self.perturbed
             given[PERTURBED] = is_last.float().reshape(-1, 1, 1, 1)
-        (result,) = _one_by_one(self.graph, given, timestep=np.asarray(timestep, dtype=np.float32))
+        (result,) = _one_by_one(self.graph, given)
         return UNet2DConditionOutput(sample=result) if return_dict else (result,)
 
     def to(self, *_: Any, **__: Any) -> "UnetShell":  # pyright: ignore[reportIncompatibleVariableOverride]
@@ -128,8 +129,8 @@ class ControlNetShell(ControlNetModel):
             "sample": sample,
             "encoder_hidden_states": encoder_hidden_states,
             "controlnet_cond": controlnet_cond.expand(len(sample), -1, -1, -1),
-        } | (added_cond_kwargs or {})
-        found = _one_by_one(self.graph, given, timestep=np.asarray(timestep, dtype=np.float32))
+        } | _as_waves(self, timestep, len(sample), added_cond_kwargs or {})
+        found = _one_by_one(self.graph, given)
         pooled = self.config["global_pool_conditions"]
         if guess_mode and not pooled:
             scales = torch.logspace(-1, 0, len(found)) * conditioning_scale
@@ -170,9 +171,8 @@ class UnionShell(ControlNetUnionModel):
             "sample": sample,
             "encoder_hidden_states": encoder_hidden_states,
             "controlnet_cond": torch.stack(images, dim=1),
-        } | added_cond_kwargs
+        } | _as_waves(self, timestep, len(sample), added_cond_kwargs)
         shared = {
-            "timestep": np.asarray(timestep, dtype=np.float32),
             "kinds": np.eye(self.config["num_control_type"], dtype=np.float32)[control_type_idx],
             "weights": np.ones((1, 1), np.float32) if alone else np.asarray([conditioning_scale], np.float32).T.copy(),
         }
@@ -412,6 +412,20 @@ def _last_norm(component: Component, config: dict[str, Any]) -> torch.nn.LayerNo
     norm = torch.nn.LayerNorm(len(weight), config.get("layer_norm_eps", 1e-5))
     norm.load_state_dict({"weight": weight, "bias": bias})
     return norm.requires_grad_(False)
+
+
+def _as_waves(
+    shell: Any, timestep: torch.Tensor | float, count: int, added: dict[str, torch.Tensor]
+) -> dict[str, torch.Tensor]:
+    """What a U-Net or ControlNet is told besides, the timestep as waves [count, d] and XL's sizes as waves [count, e].
+
+    Made in float32, as diffusers makes them in every precision.
+    """
+    times = torch.as_tensor(timestep, dtype=torch.float32).expand(count)
+    given = added | {"timestep": shell.time_proj(times)}
+    if "time_ids" in given:
+        given["time_ids"] = shell.add_time_proj(given["time_ids"].flatten()).reshape(count, -1)
+    return given
 
 
 def _one_by_one(graph: Graph, batch: dict[str, torch.Tensor], **shared: np.ndarray) -> list[torch.Tensor]:

@@ -25,6 +25,7 @@ class UnionNet(torch.nn.Module):
     ) -> tuple[torch.Tensor, ...]:
         """The residuals for control images [1, k, 3, 8h, 8w], each with a 1 in a row of `kinds` [k, types].
 
+        The timestep and the sizes come as waves [1, d] and [1, e].
         `weights` [k, 1] weigh the images against one another; those of one alone are outside.
         """
         net = self.net
@@ -53,9 +54,8 @@ class UnionNet(torch.nn.Module):
         """The embedding of the timestep, of all kinds together, and of what XL conditions on."""
         net = self.net
         together = net.control_type_proj(kinds.amax(dim=0)).reshape(1, -1)
-        sizes = net.add_time_proj(time_ids.flatten()).reshape(1, -1)
         return (
-            net.time_embedding(net.time_proj(timestep.reshape(1)))
+            net.time_embedding(timestep)
             + net.control_add_embedding(together)
-            + net.add_embedding(torch.cat((text_embeds, sizes), dim=-1))
+            + net.add_embedding(torch.cat((text_embeds, time_ids), dim=-1))
         )

@@ -7,8 +7,8 @@ from contextlib import contextmanager
 from contextvars import ContextVar
 from typing import Generic, TypeVar
 
-from engine.backends.backend import Report
-
+Report = Callable[[str, float], None]
+"""Says what is being prepared and how much of it is done, 0 to 1; raises Cancelled to stop it."""
 TICK_SECONDS = 0.2
 """How often a wait is told, and so how late a cancel is seen."""
 UNTOLD_SECONDS = 0.5

@@ -6,7 +6,6 @@ import queue
 import sys
 import uuid
 from collections.abc import Callable
-from contextlib import suppress
 from pathlib import Path
 from typing import Any, NoReturn
 
@@ -14,27 +13,27 @@ import msgspec
 
 from engine import paths, pictures
 from engine.bench import measured
+from engine.cli import models
+from engine.cli.terminal import finish, print_json, status
+from engine.cli.values import axis, control, extension, image_prompt, lora, region
 from engine.errors import BAD_INPUT, DONE, FAILED, INTERRUPTED, BadInput, closest
 from engine.families import FAMILIES
 from engine.library import index
 from engine.messages import (
-    Axis,
     Cancel,
     CancelledJob,
     Done,
     Event,
     Failed,
     Generate,
-    ModelCard,
     Picture,
     Preparing,
     Progress,
     Started,
     WorkerLost,
 )
-from engine.settings import ControlUse, Extension, GenerateSettings, ImagePrompt, LoraUse, checked, fields, parsed
+from engine.settings import GenerateSettings, checked, fields, parsed
 from engine.talk import ready, running
-from engine.uses import RegionUse
 
 VERBS = ("generate", "upscale", "models", "info", "devices", "bench")
 
@@ -60,31 +59,20 @@ def parser() -> argparse.ArgumentParser:
     verbs = top.add_subparsers(required=True, metavar="VERB")
     _add_generate(verbs.add_parser("generate", help="make a picture of a prompt"))
     _add_upscale(verbs.add_parser("upscale", help="make a picture larger"))
-    models = verbs.add_parser("models", help="the models that are there")
-    models.add_argument("action", nargs="?", choices=("list", "info", "convert", "cache"), default="list")
-    models.add_argument("name", nargs="?", help="a model's name or folder")
-    models.add_argument(
-        "--precision", choices=("auto", "int8", "bf16", "fp32"), default="auto", help="what to convert for"
-    )
-    models.add_argument("--clear", action="store_true", help="with “cache”: remove the compiled graphs")
-    _finish(models, _models)
+    models.add(verbs.add_parser("models", help="the library of models: what is there, and what can be done with it"))
     info = verbs.add_parser("info", help="the settings inside a picture, whoever made it")
     info.add_argument("picture", type=Path)
-    _finish(info, _info)
-    _finish(verbs.add_parser("devices", help="what this machine can do, what is chosen, and why"), _devices)
+    finish(info, _info)
+    finish(verbs.add_parser("devices", help="what this machine can do, what is chosen, and why"), _devices)
     bench = verbs.add_parser("bench", help="the speed of this machine")
     bench.add_argument("--pictures", type=int, default=3, metavar="INT", help="pictures that count; 3 if not given")
     bench.add_argument("--size", metavar="WxH", help="width and height in pixels; the model's own if not given")
+    bench.add_argument("--weights-only", action="store_true", help="int8 with its activations in float, too")
     for name in ("model", "steps", "backend", "precision"):
         bench.add_argument(f"--{name}", help=f"of the pictures: as “generate” has --{name}")
     bench.set_defaults(prompt="a red house", seed="1", lora=[], control=[], image_prompt=[], region=[], extend=None)
-    _finish(bench, _bench)
+    finish(bench, _bench)
     return top
-
-
-def _finish(verb: argparse.ArgumentParser, run: Callable[[argparse.Namespace], int]) -> None:
-    verb.add_argument("--json", action="store_true", help="one JSON object a line")
-    verb.set_defaults(run=run)
 
 
 def _add_generate(verb: argparse.ArgumentParser) -> None:
@@ -133,7 +121,7 @@ def _add_generate(verb: argparse.ArgumentParser) -> None:
     )
     verb.add_argument("--size", metavar="WxH", help="width and height in pixels; the model's own if not given")
     verb.add_argument("--out", type=Path, metavar="FILE|FOLDER", help="where the pictures go")
-    _finish(verb, _generate)
+    finish(verb, _generate)
 
 
 def _add_settings(verb: argparse.ArgumentParser, without: set[str]) -> None:
@@ -164,7 +152,7 @@ def _add_upscale(verb: argparse.ArgumentParser) -> None:
     )
     verb.add_argument("--out", type=Path, metavar="FILE|FOLDER", help="where the picture goes")
     verb.set_defaults(grid=[], lora=[], control=[], image_prompt=[], region=[], extend=None, size=None)
-    _finish(verb, _generate)
+    finish(verb, _generate)
 
 
 # ---------------------------------------------------------------- generate
@@ -173,7 +161,7 @@ def _add_upscale(verb: argparse.ArgumentParser) -> None:
 def _generate(chosen: argparse.Namespace) -> int:
     settings = _settings(chosen)
     folder, stem = _target(chosen.out, settings.count)
-    grid = tuple(map(_axis, chosen.grid))
+    grid = tuple(map(axis, chosen.grid))
     request = Generate(job=uuid.uuid4().hex[:12], settings=settings, grid=grid, folder=str(folder), stem=stem)
     return _drawn(request, _shown_json if chosen.json else _shown)
 
@@ -191,105 +179,17 @@ def _settings(chosen: argparse.Namespace) -> GenerateSettings:
             raise BadInput(f"Size cannot be {chosen.size[:40]}.", "Use width x height, as in 512x512.")
         for name, side in zip(("width", "height"), sides, strict=True):
             values[name] = parsed(by_name[name], side)
-    values["loras"] = tuple(map(_lora, chosen.lora))
-    values["controls"] = tuple(map(_control, chosen.control))
-    values["image_prompts"] = tuple(map(_image_prompt, chosen.image_prompt))
-    values["regions"] = tuple(map(_region, chosen.region))
+    values["loras"] = tuple(map(lora, chosen.lora))
+    values["controls"] = tuple(map(control, chosen.control))
+    values["image_prompts"] = tuple(map(image_prompt, chosen.image_prompt))
+    values["regions"] = tuple(map(region, chosen.region))
     if chosen.extend is not None:
-        values["extend"] = _extension(chosen.extend)
+        values["extend"] = extension(chosen.extend)
     for name in ("source", "mask"):
         if values.get(name):
             values[name] = str(Path(values[name]).expanduser().resolve())
     usual = FAMILIES[index.find(values["model"]).family].defaults if "model" in values else {}
     return GenerateSettings(**{**usual, **values})
-
-
-def _axis(typed: str) -> Axis:
-    """A setting and its values, from "steps=10,20,30" or, where values have commas, "prompt=a cat;a dog"."""
-    name, _, values = typed.partition("=")
-    field = next((field for field in fields() if field.flag == f"--{name.strip()}" or field.name == name.strip()), None)
-    if field is None or not values:
-        raise BadInput(f"A grid cannot go over “{typed[:40]}”.", "Use NAME=VALUE,VALUE, as in steps=10,20.")
-    split = values.split(";" if ";" in values else ",")
-    return Axis(name=field.name, values=tuple(parsed(field, value.strip()) for value in split))
-
-
-def _extension(typed: str) -> Extension:
-    """How far a source is extended, from "left=64,bottom=128" or "all=64"."""
-    sides: dict[str, int] = {}
-    for each in typed.split(","):
-        side, _, pixels = (part.strip() for part in each.partition("="))
-        if side not in (*Extension._fields, "all") or not pixels.isdecimal():
-            raise BadInput(
-                f"A source cannot be extended by “{each[:40]}”.", "Use SIDE=PIXELS, as in left=64,bottom=128."
-            )
-        sides |= dict.fromkeys(Extension._fields if side == "all" else (side,), int(pixels))
-    return Extension(**sides)
-
-
-def _lora(typed: str) -> LoraUse:
-    typed, _, row = typed.partition(":lbw=")
-    name, weight = _with_weight(typed)
-    try:
-        blocks = tuple(map(float, row.split(","))) if row else ()
-    except ValueError:
-        raise BadInput(f"The block weights “{row[:40]}” are no numbers.", "Use :lbw=1,0,0.5,... for them.") from None
-    return LoraUse(name=name, weight=weight, blocks=blocks)
-
-
-def _control(typed: str) -> ControlUse:
-    kind, _, rest = typed.partition(":")
-    rest, more = _with_more(rest, ("mode", "net", "shows", "start", "end"))
-    image, weight = _with_weight(rest)
-    if not image:
-        raise BadInput(
-            f"The control “{typed[:40]}” names no picture.",
-            "Use KIND:FILE or KIND:FILE:WEIGHT, as in canny:cat.png:0.8.",
-        )
-    values = {"kind": kind, "image": str(Path(image).expanduser().resolve()), "weight": weight, **more}
-    try:
-        return msgspec.convert(values, ControlUse, strict=False)
-    except msgspec.ValidationError as error:
-        advice = "Use mode=balanced, prompt or control, and numbers for start and end."
-        raise BadInput(f"The control “{typed[:80]}” cannot be read.", advice, where="controls") from error
-
-
-def _image_prompt(typed: str) -> ImagePrompt:
-    rest, more = _with_more(typed, ("adapter",))
-    image, weight = _with_weight(rest)
-    return ImagePrompt(image=str(Path(image).expanduser().resolve()), weight=weight, **more)
-
-
-def _with_more(typed: str, names: tuple[str, ...]) -> tuple[str, dict[str, str]]:
-    """What stands before the last “,name=value” of these names, and those; names of files may have commas, too."""
-    more: dict[str, str] = {}
-    while True:
-        rest, comma, last = typed.rpartition(",")
-        name, equals, value = last.partition("=")
-        if not (comma and equals and name.strip() in names):
-            return typed, more
-        typed, more = rest, {name.strip(): value.strip()} | more
-
-
-def _region(typed: str) -> RegionUse:
-    """The mask is what stands before the first colon that ends the name of a file: paths may have colons, too."""
-    for place in (place for place, letter in enumerate(typed) if letter == ":"):
-        mask = Path(typed[:place]).expanduser()
-        with suppress(OSError):  # a name that is too long for a file
-            if mask.is_file():
-                return RegionUse(mask=str(mask.resolve()), prompt=typed[place + 1 :])
-    raise BadInput(
-        f"The region “{typed[:40]}” names no file.", "Use MASK:PROMPT, as in left.png:a red house.", where="regions"
-    )
-
-
-def _with_weight(typed: str) -> tuple[str, float]:
-    """A name, and the number behind its last colon, 1 where there is none; names and paths may have colons, too."""
-    name, colon, weight = typed.rpartition(":")
-    try:
-        return (name, float(weight)) if colon else (typed, 1.0)
-    except ValueError:
-        return typed, 1.0
 
 
 def _target(out: Path | None, count: int) -> tuple[Path, str]:
@@ -331,10 +231,10 @@ def _until_over(request: Generate, told: "queue.Queue[Event]", show: Callable[[E
 def _shown(event: Event) -> None:
     match event:
         case Preparing():
-            _status(f"{event.what}: {event.done:.0%}")
+            status(f"{event.what}: {event.done:.0%}")
         case Progress():
             of = f" of picture {event.picture} of {event.pictures}" if event.pictures > 1 else ""
-            _status(
+            status(
                 f"step {event.step} of {event.steps}{of}, {event.seconds_a_step:.2f} s a step, "
                 f"{event.seconds_left:.0f} s left"
             )
@@ -344,7 +244,7 @@ def _shown(event: Event) -> None:
         case WorkerLost():
             print(f"\nThe engine stopped ({event.cause}).{' It starts again.' * event.again}", file=sys.stderr)
         case Picture():
-            _status("")
+            status("")
             for note in event.notes:
                 print(note, file=sys.stderr)
             print(event.path, flush=True)
@@ -352,91 +252,18 @@ def _shown(event: Event) -> None:
             pass
 
 
-def _status(text: str) -> None:
-    if sys.stderr.isatty():
-        print(f"\r\x1b[K{text}", end="", file=sys.stderr, flush=True)
-
-
 def _shown_json(event: Event) -> None:
     if isinstance(event, (Started, Preparing, Progress, Picture, Done, WorkerLost, Failed, CancelledJob)):
-        _print_json(event)
-
-
-def _print_json(value: object) -> None:
-    print(msgspec.json.encode(value).decode(), flush=True)
+        print_json(event)
 
 
 # ---------------------------------------------------------------- the other verbs
 
 
-def _models(chosen: argparse.Namespace) -> int:
-    if chosen.action == "list":
-        for card in index.cards():
-            _print_card(card, chosen.json)
-        return DONE
-    if chosen.action == "cache":
-        return _cache(clear=chosen.clear, as_json=chosen.json)
-    if not chosen.name:
-        raise BadInput(f"Which model is “{chosen.action}” for?", "Name one; “easel models” lists them.")
-    card = index.find(chosen.name)
-    if chosen.action == "info":
-        _print_card(card, chosen.json)
-        return DONE
-    return _convert(card, chosen.precision, chosen.json)
-
-
-def _cache(*, clear: bool, as_json: bool) -> int:
-    """Show or clear what is kept of compiled graphs, which come again by themselves."""
-    from engine.backends.openvino import compiled
-
-    found = compiled.clear() if clear else compiled.held()
-    if as_json:
-        kept = {"folder": str(compiled.home()), "limit_bytes": compiled.LIMIT_BYTES, "cleared": clear}
-        _print_json({"graphs": found.graphs, "bytes": found.bytes, **kept})
-    elif clear:
-        print(f"Removed {found.graphs} compiled graphs, {found.bytes / 1e6:.0f} MB.")
-    else:
-        limit = f"at most {compiled.LIMIT_BYTES / 1e9:.1f} GB, then the least recently used go"
-        print(f"{found.graphs} compiled graphs, {found.bytes / 1e6:.0f} MB ({limit}), in {compiled.home()}")
-    return DONE
-
-
-def _convert(card: ModelCard, precision: str, as_json: bool) -> int:
-    """Make the graphs that OpenVINO draws with ahead of the first picture, where OpenVINO is what draws."""
-    from engine.backends import openvino
-    from engine.backends.choice import choose, devices
-    from engine.pipelines import components_of
-
-    device = choose(devices(), "auto" if precision == "auto" else "openvino", precision)
-    if device.backend != "openvino":
-        print(f"There is nothing to convert: {device.name} draws with the model as it is.")
-        return DONE
-
-    def report(what: str, done: float) -> None:
-        if as_json:
-            _print_json(Preparing(what=what, done=done))
-        else:
-            _status(f"{what}: {done:.0%}")
-
-    openvino.prepare(components_of(card), device.precisions[0], report)
-    if not as_json:
-        _status("")
-        print(f"{card.name} is ready in {device.precisions[0]}.")
-    return DONE
-
-
-def _print_card(card: ModelCard, as_json: bool) -> None:
-    if as_json:
-        _print_json(card)
-        return
-    what = card.broken or f"{card.family}, {card.native_size} pixels, {card.size_bytes / 1e6:.0f} MB"
-    print(f"{card.name}\t{what}\t{card.path}")
-
-
 def _info(chosen: argparse.Namespace) -> int:
     made, fields_found = pictures.read(chosen.picture)
     if chosen.json:
-        _print_json({"picture": str(chosen.picture), "easel": made, "parameters": fields_found})
+        print_json({"picture": str(chosen.picture), "easel": made, "parameters": fields_found})
         return DONE
     if made is not None:
         for name, value in json.loads(msgspec.json.encode(made)).pop("settings").items():
@@ -455,7 +282,7 @@ def _devices(chosen: argparse.Namespace) -> int:
     with running() as (_, told):
         machine = ready(told)
     if chosen.json:
-        _print_json(machine)
+        print_json(machine)
         return DONE
     for device in machine.devices:
         is_chosen = device.backend == machine.chosen
@@ -470,6 +297,6 @@ def _bench(chosen: argparse.Namespace) -> int:
     if not 1 <= chosen.pictures <= 100:
         raise BadInput(f"Pictures cannot be {chosen.pictures}.", "Use a whole number from 1 to 100.")
     settings = checked(_settings(chosen))
-    for pace in measured(settings, chosen.pictures, settings.backend):
-        _print_json(pace) if chosen.json else print(pace.sentence(), flush=True)
+    for pace in measured(settings, chosen.pictures, settings.backend, chosen.weights_only):
+        print_json(pace) if chosen.json else print(pace.sentence(), flush=True)
     return DONE

@@ -1,0 +1,1 @@
+"""The Models screen: every file the library knows as a card, and what can be done with it."""

@@ -1,0 +1,293 @@
+"""The library's own threads: wishes are answered at once, slow disks are walked in the background."""
+
+import logging
+import queue
+import threading
+from collections import deque
+from collections.abc import Callable
+from pathlib import Path
+from typing import NamedTuple
+
+from msgspec import structs
+
+from engine.conversion import Conversion
+from engine.errors import BadInput, Cancelled, EaselError
+from engine.library import entries, intake, roots, scan
+from engine.library.catalogue import Catalogue
+from engine.library.conversions import converted
+from engine.library.guess import KINDS, Kind
+from engine.library.hashes import hash_next
+from engine.messages import (
+    Browse,
+    CancelledJob,
+    Convert,
+    Converting,
+    Describe,
+    Discard,
+    Done,
+    Entries,
+    Entry,
+    Event,
+    Failed,
+    Pause,
+    Preparing,
+    Scanned,
+    TakeIn,
+)
+
+_log = logging.getLogger(__name__)
+WATCH_SECONDS = 10.0
+"""Between two looks at whether a folder has changed."""
+Wish = Browse | TakeIn | Describe | Discard | Convert | Pause
+
+
+class _Stop(NamedTuple):
+    """The library is to close."""
+
+
+class _Cancelled(NamedTuple):
+    """That job is to stop."""
+
+    job: str
+
+
+class _Converted(NamedTuple):
+    """A conversion has ended."""
+
+    job: str
+    path: str
+
+
+class Librarian:
+    """Takes wishes from any thread; tells events on its own ones. `changed`: there are other files than before."""
+
+    def __init__(self, tell: Callable[[Event], None], changed: Callable[[], None]) -> None:
+        self._tell, self._changed = tell, changed
+        self._inbox: queue.Queue[Wish | _Cancelled | _Converted | _Stop] = queue.Queue()
+        self._desk = threading.Thread(target=self._run, name="library")
+        self._walker = threading.Thread(target=self._walk, name="library scan")
+        self._porter: threading.Thread | None = None
+        self._look, self._stopping = threading.Event(), threading.Event()
+        self._last = Scanned()
+        self._jobs: set[str] = set()
+        """Those that can be cancelled."""
+        self._called_off: set[str] = set()
+        self._conversion: Conversion | None = None
+        self._to_convert: deque[Convert] = deque()
+        self._to_take_in: queue.Queue[TakeIn | None] = queue.Queue()
+
+    def send(self, wish: Wish) -> None:
+        """Hand a wish over; returns at once."""
+        if isinstance(wish, (TakeIn, Convert)):
+            self._jobs.add(wish.job)
+        self._inbox.put(wish)
+        if not self._desk.is_alive():
+            self._desk.start()
+
+    def cancel(self, job: str) -> bool:
+        """Stop a job, if it is the library's."""
+        if job not in self._jobs:
+            return False
+        self._inbox.put(_Cancelled(job))
+        return True
+
+    def stop(self) -> None:
+        """Close the library and wait; a conversion ends, and is taken up where it was by the next."""
+        self._stopping.set()
+        self._look.set()
+        self._inbox.put(_Stop())
+        self._to_take_in.put(None)
+        for thread in (self._desk, self._porter, self._walker):
+            if thread and thread.is_alive():
+                thread.join()
+        if self._conversion:
+            self._conversion.close()
+
+    # ------------------------------------------------------------ the desk
+
+    def _run(self) -> None:
+        catalogue: Catalogue | None = None
+        try:
+            while not isinstance(wish := self._inbox.get(), _Stop):
+                try:
+                    catalogue = catalogue or Catalogue()
+                    self._handle(wish, catalogue)
+                except EaselError as error:
+                    self._fail(error, getattr(wish, "job", ""))
+        finally:
+            if catalogue:
+                catalogue.close()
+
+    def _handle(self, wish: "Wish | _Cancelled | _Converted", catalogue: Catalogue) -> None:
+        match wish:
+            case Browse():
+                self._tell(Entries(job=wish.job, entries=tuple(self._whole(catalogue.entries()))))
+                self._begin_walking()
+                if catalogue.note:
+                    raise EaselError(catalogue.note, "")
+                self._tell(Done(job=wish.job))
+            case Describe():
+                self._say_changed([catalogue.describe(wish)])
+                self._tell(Done(job=wish.job))
+            case Discard():
+                self._discard(wish, catalogue)
+            case TakeIn(how="use"):
+                self._use(wish, catalogue)
+            case TakeIn():
+                self._to_take_in.put(wish)
+                if self._porter is None:
+                    self._porter = threading.Thread(target=self._carry, name="library intake")
+                    self._porter.start()
+            case Convert():
+                self._to_convert.append(wish)
+                self._convert_next()
+            case Pause():
+                if self._conversion:
+                    self._conversion.hold(wish.on)
+            case _Cancelled():
+                self._call_off(wish.job)
+            case _Converted():
+                self._conversion = None
+                self._jobs.discard(wish.job)
+                entry = catalogue.entry(wish.path)
+                self._say_changed([entry] if entry else [])
+                self._convert_next()
+
+    def _discard(self, wish: Discard, catalogue: Catalogue) -> None:
+        entry = catalogue.entry(wish.path)
+        if entry is None:
+            raise BadInput("This file is not in the library.", "Look through the folders again.", wish.path)
+        if entry.state != "missing":
+            intake.discard(Path(entry.path))
+        catalogue.drop([entry.path])
+        self._say_changed([], (entry.path,))
+        self._tell(Done(job=wish.job))
+        self._changed()
+
+    def _use(self, wish: TakeIn, catalogue: Catalogue) -> None:
+        """Use folders where they lie; of single files and models, links go into Easel's own folder."""
+        for path in map(Path, wish.paths):
+            if path.is_dir() and not intake.is_model_folder(path) or path.suffix.lower() in (".yaml", ".yml"):
+                roots.behind(path)  # which says what is wrong with it
+                catalogue.add_root(path)
+            else:
+                intake.link(path, kind_of(path))
+        self._jobs.discard(wish.job)
+        self._tell(Done(job=wish.job))
+        self._begin_walking()
+
+    def _convert_next(self) -> None:
+        if self._conversion is None and self._to_convert:
+            request = self._to_convert.popleft()
+            self._conversion = Conversion(request, self._tell, lambda: self._inbox.put(_Converted(request.job, request.path)))
+        for waiting in self._to_convert:
+            name = f"“{Path(waiting.path).stem}” waits"
+            self._tell(Converting(job=waiting.job, path=waiting.path, precision=waiting.precision, what=name))
+
+    def _call_off(self, job: str) -> None:
+        if self._conversion and self._conversion.request.job == job:
+            self._conversion.cancel()
+            return
+        waiting = [each for each in self._to_convert if each.job == job]
+        for each in waiting:
+            self._to_convert.remove(each)
+            self._tell(CancelledJob(job=job))
+        if not waiting:
+            self._called_off.add(job)
+
+    # ------------------------------------------------------------ copying and moving
+
+    def _carry(self) -> None:
+        while (wish := self._to_take_in.get()) is not None and not self._stopping.is_set():
+            try:
+                self._take_in(wish)
+                self._tell(Done(job=wish.job))
+            except Cancelled:
+                self._tell(CancelledJob(job=wish.job))
+            except EaselError as error:
+                self._fail(error, wish.job)
+            self._jobs.discard(wish.job)
+            self._begin_walking()
+
+    def _take_in(self, wish: TakeIn) -> None:
+        def report(what: str, done: float) -> None:
+            if self._stopping.is_set() or wish.job in self._called_off:
+                raise Cancelled
+            self._tell(Preparing(job=wish.job, what=what, done=done))
+
+        how = "move" if wish.how == "move" else "copy"
+        taken = list(intake.take_in(map(Path, wish.paths), how, kind_of, report))
+        there = [each.path.name for each in taken if each.was_there]
+        if not taken:
+            raise BadInput("There is no model file in there.", f"Easel takes {', '.join(intake.SUFFIXES)}.")
+        if there:
+            raise BadInput(f"“{there[0]}” is in the library already.", "Nothing was copied for it.")
+
+    # ------------------------------------------------------------ walking through the folders
+
+    def _begin_walking(self) -> None:
+        self._look.set()
+        if not self._walker.is_alive() and not self._stopping.is_set():
+            self._walker.start()
+
+    def _walk(self) -> None:
+        try:
+            catalogue = Catalogue()
+        except EaselError as error:
+            self._fail(error, "")
+            return
+        try:
+            while not self._stopping.is_set():
+                try:
+                    self._look_around(catalogue)
+                except EaselError as error:
+                    self._fail(error, "")
+                self._look.wait(WATCH_SECONDS)
+        finally:
+            catalogue.close()
+
+    def _look_around(self, catalogue: Catalogue) -> None:
+        """Scan where it was asked for or something changed; count hashes until something else is to be done."""
+        folders = roots.roots(catalogue.roots())
+        if self._look.is_set() or scan.changed(catalogue, folders):
+            self._look.clear()
+            has_changed = False
+            for event in scan.scan(catalogue, folders, self._stopping.is_set):
+                self._last = structs.replace(event, changed=(), gone=())
+                self._tell(structs.replace(event, changed=tuple(self._whole(list(event.changed)))))
+                has_changed = has_changed or bool(event.changed or event.gone)
+            if has_changed:
+                self._changed()
+        while not self._is_wanted() and (entry := hash_next(catalogue, self._is_wanted)):
+            self._say_changed([entry])
+
+    def _is_wanted(self) -> bool:
+        return self._stopping.is_set() or self._look.is_set()
+
+    # ------------------------------------------------------------ telling
+
+    def _say_changed(self, changed: list[Entry], gone: tuple[str, ...] = ()) -> None:
+        """Tell of entries outside a scan, without a word on how far a scan is."""
+        self._tell(structs.replace(self._last, changed=tuple(self._whole(changed)), gone=gone))
+
+    def _whole(self, found: list[Entry]) -> list[Entry]:
+        """The entries with what they are converted to."""
+        known = converted()
+        return [structs.replace(each, converted=known[each.path]) if each.path in known else each for each in found]
+
+    def _fail(self, error: EaselError, job: str) -> None:
+        _log.info("%s", type(error).__name__)
+        fault = "request" if isinstance(error, BadInput) else "engine"
+        self._tell(Failed(job=job, cause=error.cause, advice=error.advice, where=error.where, fault=fault))
+
+
+def kind_of(path: Path) -> Kind:
+    """What a file or a model folder is, for the folder that it goes to. Raises BadInput for a broken one."""
+    if path.is_dir():
+        is_whole = (path / "model_index.json").is_file()
+        entry = entries.of_model(path) if is_whole else entries.of_component(path)
+    else:
+        entry = entries.of_file(path, "unknown")
+    if entry.state == "broken":
+        raise BadInput(entry.trouble, "", where=str(path))
+    return next(kind for kind in KINDS if kind == entry.sort)

@@ -1,0 +1,108 @@
+"""In which forms the parts of a model lie in single files: under which beginnings, and by whose names."""
+
+from collections.abc import Callable, Mapping
+from typing import NamedTuple
+
+from engine.families.family import Family
+from engine.formats import sd_places, text_places, transformer_places
+from engine.formats.places import Config, Places, Shape, Shapes
+from engine.formats.safetensors import Tensor
+
+
+class Layout(NamedTuple):
+    """One way to name a part's tensors."""
+
+    mark: str
+    """A tensor that such a part has, and no other layout of it."""
+    config_of: Callable[[Shapes, Config], Config]
+    places: Callable[[Config], Places]
+    class_name: str = ""
+    """Of diffusers, where the layout tells it."""
+
+
+UNET = Layout("input_blocks.0.0.weight", sd_places.unet_config, sd_places.unet_places, "UNet2DConditionModel")
+SD3 = Layout(
+    "joint_blocks.0.x_block.attn.qkv.weight",
+    transformer_places.sd3_config,
+    transformer_places.sd3_places,
+    "SD3Transformer2DModel",
+)
+FLUX = Layout(
+    "double_blocks.0.img_attn.qkv.weight",
+    transformer_places.flux_config,
+    transformer_places.flux_places,
+    "FluxTransformer2DModel",
+)
+_VAES = (
+    Layout("decoder.mid.block_1.norm1.weight", sd_places.vae_config, sd_places.vae_places),
+    Layout("decoder.mid_block.resnets.0.norm1.weight", sd_places.diffusers_vae_config, sd_places.diffusers_vae_places),
+)
+_ENCODERS = (
+    Layout("text_model.embeddings.token_embedding.weight", text_places.clip_config, text_places.clip_places),
+    Layout("embeddings.token_embedding.weight", text_places.bare_clip_config, text_places.bare_clip_places),
+    Layout("token_embedding.weight", text_places.open_clip_config, text_places.open_clip_places),
+    Layout("shared.weight", text_places.t5_config, text_places.t5_places),
+)
+_DENOISERS = ("model.diffusion_model.", "diffusion_model.", "")
+_AUTOENCODERS = ("first_stage_model.", "vae.")
+_TEXT = {
+    "sd1": {"text_encoder": ("cond_stage_model.transformer.", "cond_stage_model.model.")},
+    "sd2": {"text_encoder": ("cond_stage_model.model.", "cond_stage_model.transformer.")},
+    "sdxl": {
+        "text_encoder": ("conditioner.embedders.0.transformer.",),
+        "text_encoder_2": ("conditioner.embedders.1.model.",),
+    },
+    "sdxl-refiner": {"text_encoder_2": ("conditioner.embedders.0.model.",)},
+    "sd3": {
+        "text_encoder": ("text_encoders.clip_l.transformer.",),
+        "text_encoder_2": ("text_encoders.clip_g.transformer.",),
+        "text_encoder_3": ("text_encoders.t5xxl.transformer.",),
+    },
+    "flux": {
+        "text_encoder": ("text_encoders.clip_l.transformer.",),
+        "text_encoder_2": ("text_encoders.t5xxl.transformer.",),
+    },
+}
+"""What the names of each text encoder begin with; the later families' as ComfyUI writes them."""
+
+
+class Found(NamedTuple):
+    """A part in a file."""
+
+    layout: Layout
+    prefix: str
+    tensors: Mapping[str, Tensor]
+
+    def key(self, name: str) -> str | None:
+        """The file's own name of a tensor: moving averages stand in for a U-Net that is not there itself.
+
+        They are named without the dots (`ldm/modules/ema.py` of the original code); newer files of FLUX.1 call
+        a norm's scale its weight.
+        """
+        averaged = f"model_ema.{(self.prefix + name).removeprefix('model.').replace('.', '')}"
+        norm = f"{self.prefix}{name.removesuffix('.scale')}.weight"
+        return next((key for key in (self.prefix + name, averaged, norm) if key in self.tensors), None)
+
+    def shape(self, name: str) -> Shape | None:
+        """The shape of a tensor; None where there is none of that name."""
+        key = self.key(name)
+        return None if key is None else self.tensors[key].shape
+
+
+def denoiser_in(tensors: Mapping[str, Tensor]) -> Found | None:
+    """What predicts, of whatever family."""
+    return _first(tensors, _DENOISERS, (UNET, SD3, FLUX))
+
+
+def part_in(tensors: Mapping[str, Tensor], family: Family, part: str, *, alone: bool = False) -> Found | None:
+    """A part of a model of that family; None where the file does not hold it. `alone` if it holds nothing else."""
+    if part == family.denoiser:
+        return denoiser_in(tensors)
+    if part == "vae":
+        return _first(tensors, ("", *_AUTOENCODERS) if alone else _AUTOENCODERS, _VAES)
+    return _first(tensors, _TEXT[family.name][part], _ENCODERS)
+
+
+def _first(tensors: Mapping[str, Tensor], prefixes: tuple[str, ...], layouts: tuple[Layout, ...]) -> Found | None:
+    candidates = (Found(layout, prefix, tensors) for prefix in prefixes for layout in layouts)
+    return next((each for each in candidates if each.key(each.layout.mark)), None)
