@@ -14,7 +14,7 @@ from engine.errors import BadInput, OutOfMemory, for_want_of_memory
 from engine.formats.net_files import read_net
 from engine.formats.sd_keys import current_names
 from engine.formats.sentence_pieces import Pieces, read_pieces
-from engine.library.opened_weights import read, read_one, stored
+from engine.library.opened_weights import read, reader, stored
 from engine.library.recognise import T5_PIECES, TOKENIZER_FILES, file_of, numbers_in, read_json, weight_files
 from engine.schedulers import Scheduler
 
@@ -167,7 +167,7 @@ def original(component: Component, name: str) -> "torch.Tensor":
     from safetensors import safe_open
 
     if opened := stored(component.folder):
-        return read_one(opened, name).to(torch.float32)
+        return reader(opened)(name).to(torch.float32)
     with safe_open(file_of(component.folder, name), "pt") as file:
         return file.get_tensor(name).to(torch.float32)
 

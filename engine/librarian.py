@@ -12,10 +12,9 @@ from msgspec import structs
 
 from engine.conversion import Conversion
 from engine.errors import BadInput, Cancelled, EaselError
-from engine.library import entries, intake, roots, scan
+from engine.library import intake, roots, scan
 from engine.library.catalogue import Catalogue
 from engine.library.conversions import converted
-from engine.library.guess import KINDS, Kind
 from engine.library.hashes import hash_next
 from engine.messages import (
     Browse,
@@ -165,13 +164,8 @@ class Librarian:
         self._changed()
 
     def _use(self, wish: TakeIn, catalogue: Catalogue) -> None:
-        """Use folders where they lie; of single files and models, links go into Easel's own folder."""
         for path in map(Path, wish.paths):
-            if path.is_dir() and not intake.is_model_folder(path) or path.suffix.lower() in (".yaml", ".yml"):
-                roots.behind(path)  # which says what is wrong with it
-                catalogue.add_root(path)
-            else:
-                intake.link(path, kind_of(path))
+            intake.use(path, catalogue)
         self._jobs.discard(wish.job)
         self._tell(Done(job=wish.job))
         self._begin_walking()
@@ -179,7 +173,9 @@ class Librarian:
     def _convert_next(self) -> None:
         if self._conversion is None and self._to_convert:
             request = self._to_convert.popleft()
-            self._conversion = Conversion(request, self._tell, lambda: self._inbox.put(_Converted(request.job, request.path)))
+            self._conversion = Conversion(
+                request, self._tell, lambda: self._inbox.put(_Converted(request.job, request.path))
+            )
         for waiting in self._to_convert:
             name = f"“{Path(waiting.path).stem}” waits"
             self._tell(Converting(job=waiting.job, path=waiting.path, precision=waiting.precision, what=name))
@@ -216,12 +212,12 @@ class Librarian:
             self._tell(Preparing(job=wish.job, what=what, done=done))
 
         how = "move" if wish.how == "move" else "copy"
-        taken = list(intake.take_in(map(Path, wish.paths), how, kind_of, report))
-        there = [each.path.name for each in taken if each.was_there]
-        if not taken:
-            raise BadInput("There is no model file in there.", f"Easel takes {', '.join(intake.SUFFIXES)}.")
-        if there:
-            raise BadInput(f"“{there[0]}” is in the library already.", "Nothing was copied for it.")
+        troubles = [each.trouble for each in intake.take_in(map(Path, wish.paths), how, report) if each.trouble]
+        if len(troubles) > 1:
+            first = troubles[0]
+            raise BadInput(f"{first.cause} {len(troubles) - 1} more stayed where they were.", first.advice, first.where)
+        if troubles:
+            raise troubles[0]
 
     # ------------------------------------------------------------ walking through the folders
 
@@ -279,15 +275,3 @@ class Librarian:
         _log.info("%s", type(error).__name__)
         fault = "request" if isinstance(error, BadInput) else "engine"
         self._tell(Failed(job=job, cause=error.cause, advice=error.advice, where=error.where, fault=fault))
-
-
-def kind_of(path: Path) -> Kind:
-    """What a file or a model folder is, for the folder that it goes to. Raises BadInput for a broken one."""
-    if path.is_dir():
-        is_whole = (path / "model_index.json").is_file()
-        entry = entries.of_model(path) if is_whole else entries.of_component(path)
-    else:
-        entry = entries.of_file(path, "unknown")
-    if entry.state == "broken":
-        raise BadInput(entry.trouble, "", where=str(path))
-    return next(kind for kind in KINDS if kind == entry.sort)

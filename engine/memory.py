@@ -23,7 +23,7 @@ _DENOISER_MAPS = {"openvino": 26, "torch": 62}
 24 to 25 on OpenVINO, which draws one example at a time, 33 to 62 on torch."""
 _VAE_MAPS = 8
 """The same of decoding, in maps of the decoder's last width and the picture's size; measured 7.8 and 6.3."""
-_CONVERTING = {"int8": 4.5}
+_CONVERTING = {"int8": 5.4}
 _CONVERTING_FLOAT = 1.6
 """Of a number of the weights of the largest part that is converted for OpenVINO, whose float32 weights lie in a file;
 and what the libraries take beside it."""

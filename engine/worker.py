@@ -158,7 +158,9 @@ class Worker:
         with told_to(report):
             self._warm.result("Starting the engine")
         from engine.tasks.attempts import Attempts
+        from engine.tasks.unpickled import unpickled
 
+        order = msgspec.structs.replace(order, adapters=unpickled(order.adapters, report))
         if not order.deaths:  # a worker that died may have died of the trial
             self._devices = tried(self._devices, order.settings.backend, order.settings.precision, report)
         attempts = Attempts(self._pipelines, order, self._devices, self._settled.get(order.job))

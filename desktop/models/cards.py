@@ -15,7 +15,17 @@ from PySide6.QtCore import (
     Qt,
     Signal,
 )
-from PySide6.QtGui import QColor, QFont, QImage, QPainter, QPainterPath, QPen, QResizeEvent
+from PySide6.QtGui import (
+    QColor,
+    QFont,
+    QImage,
+    QKeyEvent,
+    QKeySequence,
+    QPainter,
+    QPainterPath,
+    QPen,
+    QResizeEvent,
+)
 from PySide6.QtWidgets import QListView, QStyle, QStyledItemDelegate, QStyleOptionViewItem
 
 from desktop.models import sentences
@@ -104,10 +114,11 @@ def _same_path(one: Entry, other: Entry) -> bool:
 
 
 class CardList(QListView):
-    """`picked` carries the path of the entry that the person turns to, `used` of one that they want to use."""
+    """`picked` carries the path of the entry that the person turns to; `used` and `discarded` what is to be done."""
 
     picked = Signal(str)
     used = Signal(str)
+    discarded = Signal(str)
 
     def __init__(self, decoding: Decoding) -> None:
         super().__init__()
@@ -137,6 +148,13 @@ class CardList(QListView):
         if index != self.currentIndex():
             self.setCurrentIndex(index)
         self._is_told = False
+
+    def keyPressEvent(self, event: QKeyEvent) -> None:
+        index = self.currentIndex()
+        if event.matches(QKeySequence.StandardKey.Delete) and index.isValid():
+            self.discarded.emit(index.data(ENTRY).path)
+        else:
+            super().keyPressEvent(event)
 
     def resizeEvent(self, event: QResizeEvent) -> None:
         """Let the cards fill the line."""

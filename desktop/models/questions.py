@@ -3,6 +3,7 @@
 from PySide6.QtCore import Signal
 from PySide6.QtWidgets import QWidget
 
+from desktop.models import sentences
 from desktop.theme import SMALL
 from desktop.widgets.combo import Combo
 from desktop.widgets.pieces import column, label
@@ -40,6 +41,17 @@ class Questions(QWidget):
         made = Combo(tr(about))
         made.addItem(tr("Choose…"), "")
         for choice in choices:
-            made.addItem(tr(choice), choice)
+            made.addItem(_said(about, choice), choice)
         made.activated.connect(lambda _: made.currentData() and self.answered.emit(about, made.currentData()))
         return made
+
+
+def _said(about: str, choice: str) -> str:
+    """A choice as people say it."""
+    match about:
+        case "kind":
+            return tr(sentences.KINDS.get(choice, choice))
+        case "family":
+            return sentences.family(choice)
+        case _:
+            return tr(choice)

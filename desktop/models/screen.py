@@ -162,6 +162,7 @@ class Screen(QWidget):
         self.filters.sifted.connect(lambda sieve: state.set("sieve", sieve))
         self.cards.picked.connect(lambda path: state.set("entry", path))
         self.cards.used.connect(self.use)
+        self.cards.discarded.connect(self.ask_to_discard)
         self.details.used.connect(self.use)
         self.details.revealed.connect(self._reveal)
         self.details.discarded.connect(self.ask_to_discard)
@@ -176,7 +177,6 @@ class Screen(QWidget):
             asks.files_asked.connect(self._choose_files)
             asks.folder_asked.connect(self._choose_folder)
         QShortcut(QKeySequence("Ctrl+F"), self, self.filters.search.setFocus)
-        QShortcut(QKeySequence("Delete"), self.cards, lambda: state.now.entry and self.ask_to_discard(state.now.entry))
 
     def _clear(self) -> None:
         self.filters.show_sieve(Sieve())

@@ -10,19 +10,24 @@ from safetensors.torch import load_file
 
 from engine.errors import BadInput
 from engine.formats.safetensors import read_header
+from engine.library.converted_pickles import as_safetensors
 
 _XL = ("clip_l", "clip_g")
+_A1111 = "string_to_param."
 MAX_VECTORS = 300
 
 
 def read_embedding(path: Path, widths: Sequence[int]) -> list[torch.Tensor]:
     """The vectors [n, width] for each text encoder, given their widths in order; float32.
 
-    A1111's form has one tensor "emb_params", diffusers' one of any name, XL's form "clip_l" and "clip_g".
+    A1111's forms have one tensor "emb_params" or "string_to_param.*", diffusers' one of any name, XL's form "clip_l"
+    and "clip_g"; pickled ones are read from their copy.
     Raises BadInput naming the file where it is damaged, no embedding, or made for text encoders of other widths.
     """
+    path = as_safetensors(path, _silently)
     header = read_header(path)
-    names = [name for name in _XL if name in header.tensors] or list(header.tensors)
+    names = [name for name in _XL if name in header.tensors]
+    names = names or [name for name in header.tensors if name.startswith(_A1111)] or list(header.tensors)
     if names == list(_XL) and [header.tensors[names[1]].shape[-1]] == list(widths):  # XL's refiner has that one alone
         names = names[1:]
     shapes = [header.tensors[name].shape for name in names]
@@ -60,6 +65,10 @@ def extended(text_encoder: Any, vectors: torch.Tensor) -> Iterator[int]:
 def width_of(text_encoder: Any) -> int:
     """Numbers a token's vector has."""
     return text_encoder.config.hidden_size
+
+
+def _silently(_what: str, _done: float) -> None:
+    """A file of some kilobytes is not worth a word."""
 
 
 def _inner(text_encoder: Any) -> Any:

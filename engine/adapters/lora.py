@@ -39,12 +39,6 @@ def read_lora(path: Path, modules: Modules) -> LoraFile:
 
     Raises BadInput naming the file where it is damaged, no LoRA, of a kind that cannot be merged, for another family.
     """
-    if path.suffix.lower() != ".safetensors":
-        raise BadInput(
-            f"The LoRA “{path.name}” is not a .safetensors file.",
-            "Download it in that form or convert it: Easel runs no code from a model file.",
-            where=str(path),
-        )
     header = read_header(path)
     groups = grouped(path, header.tensors, modules)
     layers = layers_of(path, header, groups, modules)

@@ -1,23 +1,20 @@
 """Which family of models a LoRA was made for, told by the widths and names in its header.
 
-Widths of the prompt's vectors in cross-attention: 768 in Stable Diffusion 1.x, 1024 in 2.x, 2048 in XL, 1280 in XL's
-refiner. Names of other architectures as diffusers' and kohya's files have them.
+Against the model at hand, of whatever width; the library tells the published families apart
+(`engine.library.headers.loras`). Names of other architectures as diffusers' and kohya's files have them.
 """
 
 import re
 from collections.abc import Collection, Mapping
 
 from engine.errors import BadInput
+from engine.families import FAMILIES
+from engine.library.headers.loras import WIDTHS
 
 Modules = Mapping[str, Mapping[str, tuple[int, ...]]]
 """By part, the path of every module of a model that has a weight, and the shape of that weight."""
 
-_FAMILIES = {
-    768: "Stable Diffusion 1.x",
-    1024: "Stable Diffusion 2.x",
-    2048: "Stable Diffusion XL",
-    1280: "the refiner of Stable Diffusion XL",
-}
+_FAMILIES = {width: FAMILIES[name].label for width, name in WIDTHS.items()}
 _XL = (2048, 1280)
 _FLUX, _SD3 = "FLUX", "Stable Diffusion 3"
 _FOREIGN = (

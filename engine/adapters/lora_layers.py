@@ -52,8 +52,7 @@ def layers_of(path: Path, header: Header, groups: list[Group], modules: Modules)
     widths = dict(_widths(path, zip(groups, stand_ins, strict=True)))
     check_family(path.name, header.tensors.keys(), widths, modules)
     fitting = [
-        (group, _fitting(shapes, group.pieces, modules))
-        for group, shapes in zip(groups, stand_ins, strict=True)
+        (group, _fitting(shapes, group.pieces, modules)) for group, shapes in zip(groups, stand_ins, strict=True)
     ]
     if not any(pieces for _, pieces in fitting):
         raise unfit(path.name, widths, modules)

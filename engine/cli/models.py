@@ -1,38 +1,223 @@
 """The verb “models”: what is in the library, and what can be done with it."""
 
 import argparse
+import sys
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
 
 from engine.cli.terminal import finish, print_json, status
-from engine.errors import DONE, BadInput
-from engine.library import index
-from engine.messages import ModelCard, Preparing
+from engine.errors import BAD_INPUT, DONE, BadInput, EaselError, closest
+from engine.families import FAMILIES
+from engine.library import index, intake, roots
+from engine.library.catalogue import Catalogue
+from engine.library.conversions import converted
+from engine.library.guess import KINDS
+from engine.library.scan import scan
+from engine.messages import Entry, Failed, Preparing
+
+_ACTIONS = ("list", "scan", "add", "info", "convert", "remove", "cache")
 
 
 def add(verb: argparse.ArgumentParser) -> None:
     """Its actions and their flags."""
-    verb.add_argument("action", nargs="?", choices=("list", "info", "convert", "cache"), default="list")
-    verb.add_argument("name", nargs="?", help="a model's name or folder")
+    verb.add_argument("action", nargs="?", choices=_ACTIONS, default="list")
+    verb.add_argument("names", nargs="*", metavar="NAME", help="names, paths or hashes; with “add”: files and folders")
+    verb.add_argument("--kind", choices=KINDS, metavar="KIND", help=f"with “list”: {', '.join(KINDS)}")
+    verb.add_argument("--family", metavar="NAME", help=f"with “list”: {', '.join(FAMILIES)}")
+    ways = verb.add_mutually_exclusive_group()
+    for how, words in (("use", "use it where it lies"), ("copy", "copy it, if none is given"), ("move", "move it")):
+        ways.add_argument(f"--{how}", dest="how", action="store_const", const=how, help=f"with “add”: {words}")
+    verb.add_argument("--yes", action="store_true", help="with “remove”: do not ask")
     verb.add_argument(
         "--precision", choices=("auto", "int8", "bf16", "fp32"), default="auto", help="what to convert for"
     )
     verb.add_argument("--clear", action="store_true", help="with “cache”: remove the compiled graphs")
-    finish(verb, _models)
+    finish(verb, _run)
 
 
-def _models(chosen: argparse.Namespace) -> int:
-    if chosen.action == "list":
-        for card in index.cards():
-            _print_card(card, chosen.json)
-        return DONE
+def _run(chosen: argparse.Namespace) -> int:
     if chosen.action == "cache":
         return _cache(clear=chosen.clear, as_json=chosen.json)
-    if not chosen.name:
+    if chosen.action in ("list", "scan"):
+        if chosen.names:
+            raise BadInput(f"“{chosen.action}” takes no name.", "Use “info NAME” for one of them.")
+        return _list(chosen) if chosen.action == "list" else _scan(chosen.json)
+    if not chosen.names:
         raise BadInput(f"Which model is “{chosen.action}” for?", "Name one; “easel models” lists them.")
-    card = index.find(chosen.name)
-    if chosen.action == "info":
-        _print_card(card, chosen.json)
-        return DONE
-    return _convert(card, chosen.precision, chosen.json)
+    verb = {"add": _add, "info": _info, "convert": _convert, "remove": _remove}[chosen.action]
+    return verb(chosen)
+
+
+@contextmanager
+def _library() -> Iterator[Catalogue]:
+    """The catalogue, closed at the end."""
+    catalogue = Catalogue()
+    try:
+        if catalogue.note:
+            print(catalogue.note, file=sys.stderr)
+        yield catalogue
+    finally:
+        catalogue.close()
+
+
+def _look_around(catalogue: Catalogue) -> tuple[int, int, int]:
+    """Bring the catalogue up to date; how many files there are, how many were read, how many are gone."""
+    files = changed = gone = 0
+    for event in scan(catalogue, roots.roots(catalogue.roots())):
+        files, changed, gone = event.files, changed + len(event.changed), gone + len(event.gone)
+        status(f"Looking through the folders: {files} files")
+    status("")
+    return files, changed, gone
+
+
+def _list(chosen: argparse.Namespace) -> int:
+    if chosen.family and chosen.family not in FAMILIES:
+        raise BadInput(f"“{chosen.family[:40]}” is no family.", closest(chosen.family, list(FAMILIES)))
+    with _library() as catalogue:
+        _look_around(catalogue)
+        for entry in _whole(catalogue.entries()):
+            if chosen.kind in (None, entry.sort) and chosen.family in (None, entry.family):
+                print_json(entry) if chosen.json else print(_line(entry))
+    return DONE
+
+
+def _scan(as_json: bool) -> int:
+    with _library() as catalogue:
+        files, changed, gone = _look_around(catalogue)
+    if as_json:
+        print_json({"files": files, "changed": changed, "gone": gone})
+    else:
+        print(f"{files} files, {changed} of them new or changed; {gone} are gone.")
+    return DONE
+
+
+def _add(chosen: argparse.Namespace) -> int:
+    """Every file that can be taken in is; the exit code is that of bad input where one could not."""
+    code = DONE
+    with _library() as catalogue:
+        if chosen.how == "use":
+            for name in chosen.names:
+                intake.use(Path(name).expanduser().absolute(), catalogue)
+        else:
+            how = "move" if chosen.how == "move" else "copy"
+            files = [Path(name).expanduser().absolute() for name in chosen.names]
+            for taken in intake.take_in(files, how, lambda what, done: _report(chosen.json, what, done)):
+                status("")
+                if taken.trouble:
+                    print(" ".join(str(taken.trouble).split()), file=sys.stderr)
+                    code = BAD_INPUT
+                elif not chosen.json:
+                    print(taken.path)
+        known = {entry.path for entry in catalogue.entries()}
+        _look_around(catalogue)
+        new = [entry for entry in _whole(catalogue.entries()) if entry.path not in known]
+    for entry in new:
+        if chosen.json:
+            print_json(entry)
+        elif chosen.how == "use":
+            print(_line(entry))
+    return code
+
+
+def _info(chosen: argparse.Namespace) -> int:
+    with _library() as catalogue:
+        _look_around(catalogue)
+        for name in chosen.names:
+            (entry,) = _whole([_found(name, catalogue)])
+            print_json(entry) if chosen.json else _describe(entry)
+    return DONE
+
+
+def _remove(chosen: argparse.Namespace) -> int:
+    with _library() as catalogue:
+        _look_around(catalogue)
+        for entry in [_found(name, catalogue) for name in chosen.names]:
+            if not chosen.yes and not _is_meant(entry):
+                print(f"{entry.name} stays.")
+                continue
+            intake.discard(Path(entry.path))
+            catalogue.drop([entry.path])
+            print_json(entry) if chosen.json else print(f"{entry.name} is in the trash.")
+    return DONE
+
+
+def _is_meant(entry: Entry) -> bool:
+    if not sys.stdin.isatty():
+        raise BadInput(f"Nobody is here to be asked whether “{entry.name}” is to go.", "Use --yes.")
+    print(f"Put “{entry.name}” ({entry.path}) into the trash? [y/N] ", end="", file=sys.stderr, flush=True)
+    return sys.stdin.readline().strip().lower() in ("y", "yes")
+
+
+def _found(name: str, catalogue: Catalogue) -> Entry:
+    """The one entry of that path, name, file name or hash. Raises BadInput for none, and for several."""
+    path = str(Path(name).expanduser().absolute())
+    known = catalogue.entries()
+    wanted = name.strip().casefold()
+    for fits in (
+        lambda entry: entry.path == path,
+        lambda entry: entry.name.casefold() == wanted,
+        lambda entry: wanted in (Path(entry.path).name.casefold(), Path(entry.path).stem.casefold()),
+    ):
+        found = [entry for entry in known if fits(entry)]
+        if found:
+            break
+    else:
+        found = catalogue.called(name)
+    if not found:
+        names = [entry.name for entry in known]
+        raise BadInput(
+            f"There is no model named “{name[:80]}”.", closest(name, names) if len(names) < 30 else _near(name, names)
+        )
+    if len(found) > 1:
+        raise BadInput(f"“{name[:80]}” is the name of {len(found)}.", f"Give the path, as in “{found[0].path}”.")
+    return found[0]
+
+
+def _near(name: str, names: list[str]) -> str:
+    """The one that may be meant, where there are too many to name them all."""
+    advice = closest(name, names)
+    return advice if advice.startswith("Did") else "“easel models” lists them."
+
+
+def _whole(found: Iterable[Entry]) -> list[Entry]:
+    from msgspec.structs import replace
+
+    known = converted()
+    return [replace(entry, converted=known.get(entry.path, ())) for entry in found]
+
+
+def _line(entry: Entry) -> str:
+    if entry.state != "here":
+        return f"{entry.name}\t{entry.state}: {entry.trouble}\t{entry.path}"
+    what = ", ".join(part for part in (entry.sort, entry.family, *entry.variants) if part)
+    return f"{entry.name}\t{what}, {entry.size_bytes / 1e6:.0f} MB\t{entry.path}"
+
+
+def _describe(entry: Entry) -> None:
+    facts = {
+        "name": entry.name,
+        "path": entry.path,
+        "kind": entry.sort,
+        "family": entry.family,
+        "details": ", ".join(entry.variants),
+        "rests on": entry.rests_on,
+        "not known": "; ".join(f"{about}: {' or '.join(choices)}" for about, choices in entry.questions),
+        entry.state: entry.trouble,
+        "size": f"{entry.size_bytes / 1e6:.0f} MB",
+        "sha256": entry.sha256,
+        "trigger words": ", ".join(entry.trigger_words),
+        "tags": ", ".join(entry.tags),
+        "notes": entry.notes,
+        "converted": ", ".join(entry.converted),
+        "the same as": ", ".join(entry.twins),
+    }
+    for name, value in facts.items():
+        if value:
+            print(f"{name}: {value}")
+
+
+# ---------------------------------------------------------------- OpenVINO
 
 
 def _cache(*, clear: bool, as_json: bool) -> int:
@@ -51,33 +236,38 @@ def _cache(*, clear: bool, as_json: bool) -> int:
     return DONE
 
 
-def _convert(card: ModelCard, precision: str, as_json: bool) -> int:
+def _convert(chosen: argparse.Namespace) -> int:
     """Make the graphs that OpenVINO draws with ahead of the first picture, where OpenVINO is what draws."""
+    for name in chosen.names:
+        try:
+            _convert_one(name, chosen.precision, chosen.json)
+        except EaselError as error:
+            if chosen.json:
+                fault = "request" if isinstance(error, BadInput) else "engine"
+                print_json(Failed(cause=error.cause, advice=error.advice, where=error.where, fault=fault))
+            raise
+    return DONE
+
+
+def _convert_one(name: str, precision: str, as_json: bool) -> None:
     from engine.backends import openvino
     from engine.backends.choice import choose, devices, tried
     from engine.pipelines import components_of
 
     def report(what: str, done: float) -> None:
-        if as_json:
-            print_json(Preparing(what=what, done=done))
-        else:
-            status(f"{what}: {done:.0%}")
+        _report(as_json, what, done)
 
+    card = index.find(name)
     backend = "auto" if precision == "auto" else "openvino"
     device = choose(tried(devices(), backend, precision, report), backend, precision)
     if device.backend != "openvino":
         print(f"There is nothing to convert: {device.name} draws with the model as it is.")
-        return DONE
+        return
     openvino.prepare(components_of(card), device.precisions[0], report)
     if not as_json:
         status("")
         print(f"{card.name} is ready in {device.precisions[0]}.")
-    return DONE
 
 
-def _print_card(card: ModelCard, as_json: bool) -> None:
-    if as_json:
-        print_json(card)
-        return
-    what = card.broken or f"{card.family}, {card.native_size} pixels, {card.size_bytes / 1e6:.0f} MB"
-    print(f"{card.name}\t{what}\t{card.path}")
+def _report(as_json: bool, what: str, done: float) -> None:
+    print_json(Preparing(what=what, done=done)) if as_json else status(f"{what}: {done:.0%}")

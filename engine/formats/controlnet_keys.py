@@ -18,6 +18,8 @@ CLDM = "control_model."
 HEADS = 8
 """Of attention in Stable Diffusion 1.x and of a Union's mixing layer; later U-Nets have heads of `HEAD_WIDTH`."""
 HEAD_WIDTH = 64
+TAKEN = (4, 3, 4)
+"""Channels of the latents and of a control image, and the widths that the latter goes through, halved between them."""
 GROUPS = 32
 """Of channels in every normalisation."""
 POOLED_WIDTH, SIZES = 1280, 6
@@ -62,7 +64,8 @@ def config_of(shapes: Shapes) -> dict[str, Any]:
     """
     blocks = [f"down_blocks.{level}." for level in range(_count(shapes, "down_blocks."))]
     widths = [shapes[f"{block}resnets.0.conv1.weight"][0] for block in blocks]
-    if not all(width and width % GROUPS == 0 for width in widths):
+    takes, sees, hints = shapes["conv_in.weight"][1], shapes[f"{_HINT}.conv_in.weight"][1], list(_hint_widths(shapes))
+    if (takes, sees, len(hints)) != TAKEN or not all(width and width % GROUPS == 0 for width in widths):
         raise ValueError(widths)
     attends = [f"{block}attentions.0.norm.weight" in shapes for block in blocks]
     middle = "mid_block.attentions.0."
@@ -71,9 +74,7 @@ def config_of(shapes: Shapes) -> dict[str, Any]:
         depths[-1] = _count(shapes, f"{middle}transformer_blocks.")
     linear = any(name.endswith(".proj_in.weight") and len(shape) == 2 for name, shape in shapes.items())
     return {
-        "in_channels": shapes["conv_in.weight"][1],
-        "conditioning_channels": shapes[f"{_HINT}.conv_in.weight"][1],
-        "conditioning_embedding_out_channels": list(_hint_widths(shapes)),
+        "conditioning_embedding_out_channels": hints,
         "block_out_channels": widths,
         "layers_per_block": _count(shapes, "down_blocks.0.resnets."),
         "down_block_types": ["CrossAttnDownBlock2D" if each else "DownBlock2D" for each in attends],

@@ -100,7 +100,7 @@ _STARTS = (
 _PAGE = re.compile(rb"(?:\xef\xbb\xbf)?\s*<(?:!doctype\s+html|html|head|body|meta|title|script|!--|\?xml|error)", re.I)
 _TORCH = b"\x8a\x0a\x6c\xfc\x9c\x46\xf9\x20\x6a\xa8\x50\x19."
 """What PyTorch's old form begins with: a number of its own, pickled."""
-_PICKLE_0 = re.compile(rb"\(?(?:[dl]p?\d|[ci][\w.]+\n[\w.]+\n)")
+_PICKLE_0 = re.compile(rb"\(?(?:[dl]p?\d|[}\])]q\0|[ci][\w.]+\n[\w.]+\n)")
 _PICKLE_WORDS = 4
 """So many at the least make a pickle: bytes of other things may read as fewer."""
 _JSON = re.compile(rb"(?:\xef\xbb\xbf)?\s*(?:\{\s*[\"}]|\[\s*[\"\[{\]\d-])")

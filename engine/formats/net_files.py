@@ -1,4 +1,4 @@
-"""A ControlNet or T2I-Adapter that is one .safetensors file: of what kind it is, told by its header alone."""
+"""A ControlNet or T2I-Adapter that is one file: of what kind it is, told by its header alone."""
 
 import re
 from collections.abc import Collection
@@ -7,9 +7,8 @@ from typing import Any, NamedTuple
 
 from engine.errors import BadInput
 from engine.formats import controlnet_keys, t2i_adapter_keys
-from engine.formats.safetensors import read_header
+from engine.formats.headers import header_of
 
-SUFFIX = ".safetensors"
 CONTROLNET, UNION, ADAPTER = "ControlNetModel", "ControlNetUnionModel", "T2IAdapter"
 
 _FOREIGN = (
@@ -26,8 +25,8 @@ _FOREIGN = (
     (re.compile(r"lllite_.+"), "it is a ControlNet-LLLite", "Use a ControlNet."),
     (
         re.compile(r"controlnet_x_embedder\..+|pos_embed_input\..+|double_blocks\..+"),
-        "it is a ControlNet for a transformer",
-        "Use its folder in diffusers' form.",
+        "it is a ControlNet for Stable Diffusion 3 or FLUX",
+        "Easel has ControlNets for models with a U-Net only: choose another model, and one of its family.",
     ),
 )
 """Tensors of nets that cannot be used as a file, why, and what can."""
@@ -45,7 +44,7 @@ class Net(NamedTuple):
 
 def read_net(path: Path) -> Net:
     """The net in the file. Raises BadInput naming the file where it is damaged, or none that Easel runs."""
-    tensors = read_header(path).tensors
+    tensors = header_of(path).tensors
     _refuse_foreign(path, tensors)
     is_adapter = {"body.0.block1.weight", "body.0.in_conv.weight"} & {each.removeprefix("adapter.") for each in tensors}
     is_adapter |= {each for each in tensors if each.startswith("adapter.body.")}

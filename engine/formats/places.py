@@ -5,7 +5,7 @@ What a part's tensors are called there, the modules beside this one say, one an 
 configuration where every tensor lies.
 """
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
 if TYPE_CHECKING:
@@ -60,6 +60,21 @@ def turned(place: Place, stored: "Tensor") -> "Tensor":
         upper, lower = stored.chunk(2)
         return torch.cat((lower, upper))
     return stored
+
+
+def stored_shape(place: Place, shapes: Sequence[Shape]) -> Shape:
+    """The shape of what lies at a key, from those of the tensors that lie there; `shape_at` undone."""
+    if place.turn == "turned":
+        return shapes[0][::-1]
+    shape = (sum(each[0] for each in shapes), *shapes[0][1:])
+    return (*shape, 1, 1) if place.turn == "flat" else shape
+
+
+def unturned(place: Place, tensor: "Tensor") -> "Tensor":
+    """What the file holds at the place, from the tensor; `turned` undone."""
+    if place.turn == "flat":
+        return tensor[..., None, None]
+    return tensor.T if place.turn == "turned" else turned(place, tensor)  # halves that are swapped again are as before
 
 
 def modules(ours: str, theirs: str, names: Mapping[str, str]) -> Iterator[tuple[str, Place]]:

@@ -58,7 +58,6 @@ def flux_config(shapes: Shapes, published: Config) -> Config:
     width, head = size(shapes, "img_in.weight", 0), size(shapes, "double_blocks.0.img_attn.norm.key_norm.scale", 0)
     return {
         "in_channels": size(shapes, "img_in.weight", 1),
-        "out_channels": size(shapes, "final_layer.linear.weight", 0),
         "num_layers": count(shapes, "double_blocks.{}.img_attn.qkv.weight"),
         "num_single_layers": count(shapes, "single_blocks.{}.linear1.weight"),
         "attention_head_dim": head,

@@ -1,19 +1,16 @@
 """The adapters that are installed: LoRAs, ControlNets and embeddings, the person's own and the starter's."""
 
-from pathlib import Path
-
-from engine import paths
 from engine.errors import BadInput, closest
 from engine.library.autoencoders import autoencoder_for
 from engine.library.image_prompts import chosen
 from engine.library.nets import net_for
 from engine.library.preprocessors import model_for
+from engine.library.shelves import WEIGHTS, file_at, named
 from engine.messages import Adapters, ChosenLora, ModelCard
 from engine.prompt import parse
 from engine.settings import LANCZOS, GenerateSettings, LoraUse
 
-SUFFIX = ".safetensors"
-UPSCALERS = (SUFFIX, ".onnx")
+UPSCALERS = (*WEIGHTS, ".onnx")
 
 
 def needed(settings: GenerateSettings, card: ModelCard) -> Adapters:
@@ -33,15 +30,15 @@ def needed(settings: GenerateSettings, card: ModelCard) -> Adapters:
         nets=tuple(str(net_for(each, card)) for each in settings.controls),
         preprocessors=tuple(model_for(each.kind) for each in settings.controls),
         image_prompts=tuple(chosen(each, card) for each in settings.image_prompts),
-        embeddings=tuple((name, str(path)) for name, path in _files("embeddings").items()),
+        embeddings=tuple((name, str(path)) for name, path in named("embedding").items()),
         upscaler=_upscaler(settings.upscaler),
         vae=autoencoder_for(settings.vae, card),
     )
 
 
 def _lora(use: LoraUse) -> ChosenLora:
-    known = _files("lora")
-    path = known.get(use.name.casefold()) or _own(use.name, (SUFFIX,))
+    known = named("lora")
+    path = known.get(use.name.casefold()) or file_at(use.name)
     if path is None:
         raise BadInput(
             f"There is no LoRA named “{use.name[:80]}”.",
@@ -55,8 +52,8 @@ def _lora(use: LoraUse) -> ChosenLora:
 def _upscaler(name: str) -> str:
     if name.strip().casefold() in ("", LANCZOS.casefold()):
         return ""
-    known = _files("upscaler", UPSCALERS)
-    path = known.get(name.casefold()) or _own(name, UPSCALERS)
+    known = named("upscaler", UPSCALERS)
+    path = known.get(name.casefold()) or file_at(name, UPSCALERS)
     if path is None:
         raise BadInput(
             f"There is no upscaler named “{name[:80]}”.",
@@ -65,21 +62,3 @@ def _upscaler(name: str) -> str:
         )
     return str(path)
 
-
-def _files(kind: str, suffixes: tuple[str, ...] = (SUFFIX,)) -> dict[str, Path]:
-    """By name without its ending, in small letters; a person's own go before the starter's."""
-    found: dict[str, Path] = {}
-    for folder in paths.adapters(kind):
-        if folder.is_dir():
-            for path in sorted(each for each in folder.iterdir() if each.suffix.lower() in suffixes):
-                found.setdefault(path.stem.casefold(), path)
-    return found
-
-
-def _own(name: str, suffixes: tuple[str, ...]) -> Path | None:
-    """A file that was named by its path."""
-    path = Path(name).expanduser()
-    try:
-        return path.resolve() if path.exists() and path.suffix.lower().endswith(suffixes) else None
-    except (OSError, ValueError):  # a name that no path can have
-        return None

@@ -78,6 +78,11 @@ class Hashes(NamedTuple):
     """A1111's first one, of 64 KiB alone: 8 digits."""
 
 
+def file_of_catalogue() -> Path:
+    """Where the library is kept."""
+    return paths.home() / "library.sqlite"
+
+
 class Catalogue:
     """The library on the disk. For one thread; another one opens its own, as may another process.
 
@@ -85,9 +90,13 @@ class Catalogue:
     """
 
     def __init__(self, file: Path | None = None) -> None:
-        file = file or paths.home() / "library.sqlite"
+        file = file or file_of_catalogue()
         self._kept = file.with_name(f"{file.stem}-said.json")
         self._db = Database(file, self._restore, self._kept)
+        try:
+            self._said("")
+        except msgspec.MsgspecError:
+            self._db.renew("was damaged (words)", "spoiled")
         self.note = self._db.note
         """Empty, or what happened to the catalogue that was here before, for the person to read."""
 

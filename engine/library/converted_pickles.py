@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import BinaryIO
 
 import msgspec
+import psutil
 from msgspec import Struct
 
 from engine import offline
@@ -88,7 +89,9 @@ def _clear(folder: Path, kept: Path) -> None:
         if old != kept:
             shutil.rmtree(old, ignore_errors=True)
     for part in kept.glob(f".*{PART}"):
-        part.unlink(missing_ok=True)
+        owner = part.name.split(".")[-2]
+        if not (owner.isdigit() and psutil.pid_exists(int(owner))):
+            part.unlink(missing_ok=True)
 
 
 def _convert(path: Path, part: Path, report: Report) -> None:

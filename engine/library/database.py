@@ -50,6 +50,12 @@ class Database:
         """Let the file go."""
         self._connection.close()
 
+    def renew(self, why: str, word: str) -> None:
+        """Put the database aside, under that word, for what only its reader can see; begin a new one."""
+        self.close()
+        with self._told():
+            self._connection = self._anew(why, word)
+
     def rows(self, question: str, *values: Any) -> list[Any]:
         """The rows that answer it."""
         with self._told():
@@ -89,10 +95,13 @@ class Database:
                 raise
             except sqlite3.DatabaseError as error:
                 why, word = f"was damaged ({error})", "spoiled"
-            self._put_aside(word)
-            self.note = f"The list of models {why} and is read from the files anew; what you said of them is kept."
-            _log.info("%s", self.note)
-            return self._connected()
+            return self._anew(why, word)
+
+    def _anew(self, why: str, word: str) -> sqlite3.Connection:
+        self._put_aside(word)
+        self.note = f"The list of models {why} and is read from the files anew; what you said of them is kept."
+        _log.info("%s", self.note)
+        return self._connected()
 
     def _connected(self) -> sqlite3.Connection:
         connection = sqlite3.connect(self.file, timeout=20, isolation_level=None)

@@ -10,6 +10,7 @@ from engine.errors import EaselError
 from engine.families import FAMILIES
 from engine.formats import magic
 from engine.formats.magic import Form
+from engine.formats.pickles import read_pickle
 from engine.formats.safetensors import Header, read_header
 from engine.library import sidecars
 from engine.library.guess import KINDS, Guess, Kind, Question
@@ -46,20 +47,17 @@ def of_file(path: Path, hint: Kind = "unknown", has_cards: bool = True) -> Entry
     form = Form.UNKNOWN
     try:
         form = magic.form_of(path)
-        if form is Form.SAFETENSORS:
-            header = read_header(path)
-            said = sidecars.read(path, None if has_cards else ())
-            said = said.or_else(sidecars.from_metadata(header.metadata))
-            guess = guess_header(Header(header.tensors, {}), path.name)  # what the metadata say is in `said` by now
-            return _guessed(_told(entry, said), _asking(_by_card(guess, said), hint))
         if form not in magic.WEIGHTS and form is not Form.ONNX:
             raise magic.refusal(path, form)
+        said = sidecars.read(path, None if has_cards else ())
+        if form is Form.ONNX:
+            return _guessed(_told(entry, said), _asking(_onnx(hint), hint))
+        header = read_header(path) if form is Form.SAFETENSORS else read_pickle(path).header
     except EaselError as error:
         return _troubled(entry, "foreign" if form in _FOREIGN else "broken", error)
-    entry = _told(entry, sidecars.read(path, None if has_cards else ()))
-    if form is Form.ONNX and hint == "upscaler":
-        return _guessed(entry, Guess("upscaler", rests_on="It is an ONNX file in a folder of upscalers."))
-    return _guessed(entry, _asking(Guess("unknown", rests_on=f"It is a {form} file."), hint))
+    said = said.or_else(sidecars.from_metadata(header.metadata))
+    guess = guess_header(Header(header.tensors, {}), path.name)  # what the metadata say is in `said` by now
+    return _guessed(_told(entry, said), _asking(_by_card(guess, said), hint))
 
 
 def of_model(folder: Path) -> Entry:
@@ -103,6 +101,13 @@ def _of_model(folder: Path, found: Recognised) -> Guess:
     if predicts == "v-prediction" and predicts not in guess.variants:
         guess = guess._replace(variants=(*guess.variants, predicts))
     return guess._replace(kind="checkpoint", rests_on=rests_on)
+
+
+def _onnx(hint: Kind) -> Guess:
+    """The only ones that Easel runs are upscalers, and nothing in them says so as clearly as where they lie."""
+    if hint == "upscaler":
+        return Guess("upscaler", rests_on="It is an ONNX file in a folder of upscalers.")
+    return Guess("unknown", rests_on="It is an ONNX file.")
 
 
 def _by_card(guess: Guess, said: Sidecar) -> Guess:

@@ -5,12 +5,13 @@ from pathlib import Path
 
 from engine import paths
 from engine.errors import BadInput, EaselError, closest
-from engine.formats.safetensors import Tensor, read_header
+from engine.formats.headers import header_of
+from engine.formats.safetensors import Tensor
 from engine.library.recognise import read_json
+from engine.library.shelves import WEIGHTS, file_at, shelved
 from engine.messages import ChosenImagePrompt, ModelCard
 from engine.uses import ImagePrompt
 
-SUFFIX = ".safetensors"
 _KEYS = "ip_adapter.1.to_k_ip.weight"
 """What every IP-Adapter has: [width, that of the prompt's embeds]."""
 _WIDTHS = {
@@ -42,7 +43,7 @@ def _adapter(name: str, card: ModelCard) -> Path:
                 where="image_prompts",
             )
         return path
-    path = known.get(name.casefold()) or _file(name)
+    path = known.get(name.casefold()) or file_at(name)
     if path is None:
         raise BadInput(
             f"There is no IP-Adapter named “{name[:80]}”.", closest(name, [each.stem for each in known.values()]),
@@ -92,10 +93,10 @@ def _is_for(adapter: Path, card: ModelCard) -> bool:
 
 
 def _adapters() -> Iterator[Path]:
-    """Files in the folder and in those in it, but not an encoder's."""
-    for folder in paths.adapters("ip_adapter"):
-        for path in sorted((*folder.glob(f"*{SUFFIX}"), *folder.glob(f"*/*{SUFFIX}"))):
-            if not (path.parent / "config.json").is_file():
+    """Files in the folders and in those in them, but not an encoder's."""
+    for found in shelved("ip_adapter"):
+        for path in sorted(found.iterdir()) if found.is_dir() else [found]:
+            if path.suffix.lower() in WEIGHTS and not (path.parent / "config.json").is_file():
                 yield path
 
 
@@ -107,15 +108,7 @@ def _encoders() -> Iterator[Path]:
 
 def _tensors(path: Path) -> Mapping[str, Tensor]:
     try:
-        return read_header(path).tensors
+        return header_of(path).tensors
     except EaselError:  # a damaged file in the folder is no adapter
         return {}
 
-
-def _file(name: str) -> Path | None:
-    """A file that was named by its path."""
-    path = Path(name).expanduser()
-    try:
-        return path.resolve() if path.is_file() and path.suffix.lower() == SUFFIX else None
-    except (OSError, ValueError):  # a name that no path can have
-        return None

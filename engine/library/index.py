@@ -1,10 +1,16 @@
-"""What is installed: the starter model, and the model folders in Easel's own folder."""
+"""What is installed: the starter model, and the model folders and files in Easel's own folder."""
 
 from pathlib import Path
 
 from engine.errors import BadInput, EaselError, closest
 from engine.families import FAMILIES
+from engine.formats.safetensors import read_header
+from engine.library import sidecars
+from engine.library.headers import guess_header
+from engine.library.headers.answers import answers, settled
+from engine.library.headers.signs import what
 from engine.library.recognise import recognise
+from engine.library.single_file import SUFFIX, opened
 from engine.messages import ModelCard
 from engine.paths import STARTER, models
 
@@ -13,20 +19,19 @@ STARTER_NAME = "Easel Starter"
 
 def cards() -> list[ModelCard]:
     """Every model, the starter first; broken ones too, with the reason."""
-    found = [_card(STARTER_NAME, STARTER)]
+    found = [_card(STARTER, STARTER_NAME)]
     folder = models()
     if folder.is_dir():
-        found += [_card(each.name, each) for each in sorted(folder.iterdir()) if _is_model(each)]
+        found += [_card(each) for each in sorted(folder.iterdir()) if _is_model(each)]
     return found
 
 
 def find(name: str, where: str = "model") -> ModelCard:
-    """The model of that name, or in the folder of that path. Raises BadInput for unknown and broken ones."""
+    """The model of that name, or in the folder or file of that path. Raises BadInput for unknown and broken ones."""
     known = cards()
     card = next((card for card in known if card.name.casefold() == name.strip().casefold()), None)
     if card is None and _is_model(Path(name).expanduser()):
-        path = Path(name).expanduser().resolve()
-        card = _card(path.name, path)
+        card = _card(Path(name).expanduser().resolve())
     if card is None:
         raise BadInput(
             f"There is no model named “{name[:80]}”.",
@@ -52,18 +57,23 @@ def refiner(name: str, card: ModelCard) -> ModelCard | None:
     return found
 
 
-def _is_model(folder: Path) -> bool:
+def _is_model(path: Path) -> bool:
     try:
-        return folder.is_dir() and ((folder / "model_index.json").exists() or (folder / "unet").is_dir())
+        if path.is_file():
+            return path.suffix.lower() == SUFFIX and not path.stem.lower().endswith(".vae")
+        return path.is_dir() and ((path / "model_index.json").exists() or (path / "unet").is_dir())
     except (OSError, ValueError):  # a name that no path can have: too long, or with a NUL
         return False
 
 
-def _card(name: str, folder: Path) -> ModelCard:
+def _card(path: Path, title: str = "") -> ModelCard:
+    """Of a model folder, or of a file, which is opened as one."""
+    name = title or (path.stem if path.is_file() else path.name)
     try:
+        folder = _opened(path) if path.is_file() else path
         found = recognise(folder)
     except EaselError as error:
-        return ModelCard(name=name, path=str(folder), broken=str(error))
+        return ModelCard(name=name, path=str(path), broken=str(error))
     return ModelCard(
         name=name,
         path=str(folder),
@@ -74,6 +84,19 @@ def _card(name: str, folder: Path) -> ModelCard:
         parameters=found.parameters,
         reads_guidance=found.reads_guidance,
     )
+
+
+def _opened(file: Path) -> Path:
+    """Raises BadInput for a file that holds something else than a model, or a model that Easel does not run."""
+    guess = guess_header(read_header(file), file.name)
+    guess = settled(guess, answers(guess, sidecars.read(file)))
+    if guess.refusal:
+        raise EaselError(guess.refusal, "", str(file))
+    if guess.kind not in ("checkpoint", "denoiser", "unknown"):
+        raise BadInput(
+            f"“{file.name}” holds {what(guess.kind, guess.family)}, no model.", "Choose a checkpoint.", str(file)
+        )
+    return opened(file, guess.family, guess.variants)
 
 
 def _two_sentences(card: ModelCard) -> tuple[str, str]:

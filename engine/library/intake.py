@@ -9,7 +9,9 @@ from typing import Literal, NamedTuple
 
 from engine import paths
 from engine.errors import BadInput, EaselError
-from engine.library.guess import Kind
+from engine.library import entries, roots
+from engine.library.catalogue import Catalogue
+from engine.library.guess import KINDS, Kind
 
 Report = Callable[[str, float], None]
 """Told what is being done and how much of it is, from 0 to 1; raises Cancelled where it is to stop."""
@@ -27,11 +29,12 @@ _SPARE = 300 * 10**6
 
 
 class Taken(NamedTuple):
-    """Where something lies now."""
+    """What became of a file or a model folder that was to be taken in."""
 
     path: Path
-    was_there: bool = False
-    """Its content was in that folder already, and nothing was copied."""
+    """Where it lies now."""
+    trouble: BadInput | None = None
+    """Why it lies where it did."""
 
 
 class _Item(NamedTuple):
@@ -49,26 +52,61 @@ def folder_for(kind: Kind) -> Path:
     return paths.adapters(known.get(kind, kind))[0] if kind in own else paths.models()
 
 
-def take_in(
-    chosen: Iterable[Path], how: Literal["copy", "move"], kind_of: Callable[[Path], Kind], report: Report
-) -> Iterator[Taken]:
+def take_in(chosen: Iterable[Path], how: Literal["copy", "move"], report: Report) -> Iterator[Taken]:
     """Copy or move files and model folders, and what is in other folders, each to where its kind belongs.
 
-    Nothing is overwritten: what is there already stays, what only has the same name gets another one. Raises
-    EaselError for what cannot be read or has no room, and whatever `report` and `kind_of` raise; what is done by
+    Nothing is overwritten: what is there already stays, what only has the same name gets another one. One bad file
+    does not stop the rest. Raises EaselError where the disk refuses, and whatever `report` raises; what is done by
     then stays, and nothing half-done.
     """
-    items = [item for path in chosen for item in _items(path)]
+    items: list[_Item] = []
+    for path in chosen:
+        try:
+            inside = _items(path)
+            if not inside:
+                advice = f"Easel takes {', '.join(SUFFIXES)} files and models in the form of diffusers."
+                raise BadInput(f"There is no model in “{path.name}”.", advice, where=str(path))
+            items += inside
+        except BadInput as error:
+            yield Taken(path, error)
     total, before = sum(item.size for item in items), 0
     for item in items:
-        folder = paths.ready(folder_for(kind_of(item.path)))
 
         def tell(done: int, item: _Item = item, before: int = before) -> None:
             report(f"Taking in “{item.path.name}”", (before + done) / max(total, 1))
 
         tell(0)
-        yield _brought(item, folder, how, tell)
+        try:
+            yield Taken(_brought(item, paths.ready(folder_for(kind_of(item.path))), how, tell))
+        except BadInput as error:
+            yield Taken(item.path, error)
         before += item.size
+
+
+def use(path: Path, catalogue: Catalogue) -> None:
+    """Use a folder where it lies, another program's too; of a file or a model folder, a link goes into Easel's own.
+
+    Raises EaselError for what cannot be read, and where the system makes no links.
+    """
+    if not path.exists():
+        raise BadInput(f"There is no file “{path}”.", "Check the name.", str(path))
+    if (path.is_dir() and not is_model_folder(path)) or path.suffix.lower() in (".yaml", ".yml"):
+        roots.behind(path)  # which says what is wrong with it
+        catalogue.add_root(path)
+    else:
+        link(path, kind_of(path))
+
+
+def kind_of(path: Path) -> Kind:
+    """What a file or a model folder is, for the folder that it goes to. Raises BadInput for a broken one."""
+    if path.is_dir():
+        is_model = (path / "model_index.json").is_file()
+        entry = entries.of_model(path) if is_model else entries.of_component(path)
+    else:
+        entry = entries.of_file(path, "unknown")
+    if entry.state == "broken":
+        raise BadInput(entry.trouble, "", where=str(path))
+    return next(kind for kind in KINDS if kind == entry.sort)
 
 
 def link(path: Path, kind: Kind) -> Path:
@@ -157,25 +195,26 @@ def _files(folder: Path) -> list[Path]:
     return sorted(each for each in folder.rglob("*") if each.is_file())
 
 
-def _brought(item: _Item, folder: Path, how: Literal["copy", "move"], tell: Callable[[int], None]) -> Taken:
-    if item.path.parent.resolve() == folder.resolve():
-        return Taken(item.path, was_there=True)
-    twin = _twin(item, folder)
+def _brought(item: _Item, folder: Path, how: Literal["copy", "move"], tell: Callable[[int], None]) -> Path:
+    twin = item.path if item.path.parent.resolve() == folder.resolve() else _twin(item, folder)
     if twin is not None:
-        return Taken(twin, was_there=True)
+        raise BadInput(
+            f"“{item.path.name}” is in the library already, as “{twin.name}”.",
+            "It stays where it is, and nothing was copied.",
+            where=str(item.path),
+        )
     if how == "move" and item.path.stat().st_dev == folder.stat().st_dev:
         target = _renamed(item.path, folder)
     else:
         _check_room(item, folder)
         target = _copied(item, folder, tell)
     for each in item.beside:
-        end = each.name.removeprefix(item.path.stem)
-        aside = target.with_name(f"{target.stem}{end}")
+        aside = target.with_name(f"{target.stem}{each.name.removeprefix(item.path.stem)}")
         if not aside.exists():
             shutil.copy2(each, aside)
     if how == "move":
         _remove(item)
-    return Taken(target)
+    return target
 
 
 def _twin(item: _Item, folder: Path) -> Path | None:

@@ -96,11 +96,30 @@ def denoiser_in(tensors: Mapping[str, Tensor]) -> Found | None:
 
 def part_in(tensors: Mapping[str, Tensor], family: Family, part: str, *, alone: bool = False) -> Found | None:
     """A part of a model of that family; None where the file does not hold it. `alone` if it holds nothing else."""
+    prefixes, layouts = layouts_of(family, part)
+    return _first(tensors, ("", *prefixes) if alone else prefixes, layouts)
+
+
+def layouts_of(family: Family, part: str) -> tuple[tuple[str, ...], tuple[Layout, ...]]:
+    """What a part's names may begin with, and the layouts it may have."""
     if part == family.denoiser:
-        return denoiser_in(tensors)
+        return _DENOISERS, (UNET, SD3, FLUX)
     if part == "vae":
-        return _first(tensors, ("", *_AUTOENCODERS) if alone else _AUTOENCODERS, _VAES)
-    return _first(tensors, _TEXT[family.name][part], _ENCODERS)
+        return _AUTOENCODERS, _VAES
+    return _TEXT[family.name][part], _ENCODERS
+
+
+def published_form(family: Family, part: str) -> tuple[str, Layout]:
+    """What a part's names begin with in a checkpoint as models are published, and its layout there."""
+    prefixes, layouts = layouts_of(family, part)
+    if part == family.denoiser:
+        return prefixes[0], next(each for each in layouts if each.class_name == family.components[part])
+    if part == "vae":
+        return prefixes[0], layouts[0]
+    clip, _, open_clip, t5 = layouts
+    if family.components[part] == "T5EncoderModel":
+        return prefixes[0], t5
+    return prefixes[0], open_clip if prefixes[0].endswith(".model.") else clip
 
 
 def _first(tensors: Mapping[str, Tensor], prefixes: tuple[str, ...], layouts: tuple[Layout, ...]) -> Found | None:

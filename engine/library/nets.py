@@ -3,12 +3,12 @@
 from pathlib import Path
 from typing import Any
 
-from engine import paths
 from engine.controls import KINDS, LINES
 from engine.errors import BadInput, EaselError, closest
-from engine.formats.net_files import ADAPTER, CONTROLNET, SUFFIX, UNION, read_net
+from engine.formats.net_files import ADAPTER, CONTROLNET, UNION, read_net
 from engine.library.named import folder_at
 from engine.library.recognise import read_json
+from engine.library.shelves import WEIGHTS, file_at, shelved
 from engine.messages import ModelCard
 from engine.uses import ControlUse
 
@@ -27,7 +27,7 @@ def net_for(use: ControlUse, card: ModelCard) -> Path:
     kind = use.shows or use.kind
     if not use.net:
         return _fitting(kind, list(known.values()), card)
-    path = known.get(use.net.casefold()) or folder_at(use.net) or _file(use.net)
+    path = known.get(use.net.casefold()) or folder_at(use.net) or file_at(use.net)
     if path is None:
         raise BadInput(
             f"There is no ControlNet named “{use.net[:80]}”.", closest(use.net, list(map(_name, known.values()))),
@@ -63,34 +63,17 @@ def class_of(net: Path) -> str:
 
 
 def _installed() -> list[Path]:
-    """Every net's folder or file; a person's own go before the starter's, ControlNets before T2I-Adapters."""
-    found = [each for kind in ("controlnet", "t2i_adapter") for each in paths.adapters(kind) if each.is_dir()]
-    return [net for each in found for net in sorted(each.iterdir()) if (net / "config.json").is_file() or _is_file(net)]
+    """Every net's folder or file, ControlNets before T2I-Adapters."""
+    found = [*shelved("controlnet"), *shelved("t2i_adapter")]
+    return [net for net in found if (net / "config.json").is_file() or _is_file(net)]
 
 
 def _is_file(path: Path) -> bool:
-    return path.suffix.lower() == SUFFIX and path.is_file()
+    return path.suffix.lower() in WEIGHTS and path.is_file()
 
 
 def _name(net: Path) -> str:
     return net.stem if _is_file(net) else net.name
-
-
-def _file(name: str) -> Path | None:
-    """A file that was named by its path. Raises BadInput for one of another form."""
-    path = Path(name).expanduser()
-    try:
-        if not path.is_file():
-            return None
-    except (OSError, ValueError):  # a name that no path can have
-        return None
-    if not _is_file(path):
-        raise BadInput(
-            f"The ControlNet “{path.name}” is not a {SUFFIX} file.",
-            "Download it in that form or convert it: Easel runs no code from a model file.",
-            where=str(path),
-        )
-    return path.resolve()
 
 
 def _config(net: Path) -> dict[str, Any]:

@@ -4,7 +4,7 @@
 themselves stay where they are, and are read one by one when they are wanted.
 """
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -66,21 +66,19 @@ def files_of(weights: Weights) -> list[Path]:
     return found
 
 
-def read(weights: Weights) -> "Iterator[tuple[str, Tensor]]":
-    """Every tensor by name, each read when it is asked for. Raises what safetensors raises for a damaged file."""
+def reader(weights: Weights) -> "Callable[[str], Tensor]":
+    """Reads tensors by their names, as the files have them. Raises what safetensors raises for a damaged file."""
     from safetensors import safe_open
 
     files = [safe_open(file, "pt") for file in files_of(weights)]
-    for name, each in weights.tensors.items():
-        yield name, _tensor(files[each.file], each)
+    return lambda name: _tensor(files[weights.tensors[name].file], weights.tensors[name])
 
 
-def read_one(weights: Weights, name: str) -> "Tensor":
-    """One tensor."""
-    from safetensors import safe_open
-
-    each = weights.tensors[name]
-    return _tensor(safe_open(files_of(weights)[each.file], "pt"), each)
+def read(weights: Weights) -> "Iterator[tuple[str, Tensor]]":
+    """Every tensor by name, each read when it is asked for. Raises what safetensors raises for a damaged file."""
+    read_one = reader(weights)
+    for name in weights.tensors:
+        yield name, read_one(name)
 
 
 @lru_cache(maxsize=32)

@@ -89,7 +89,8 @@ class _News:
         path = _text(thing.path)
         stamp = Stamp(thing.size, thing.mtime_ns, thing.inode & _SIGNED, thing.beside, READER)
         if before and thing.form == "dangling":
-            self._lost.setdefault(_dangling(path), []).append(path)
+            if before[0].mtime_ns >= 0:  # else nothing more is known of it
+                self._lost.setdefault(_dangling(path), []).append(path)
         elif before is None or before[0] != stamp:
             found = _read(folder, thing, stamp)
             self._found.append(found)
@@ -130,7 +131,8 @@ class _News:
 def _read(folder: Folder, thing: Thing, stamp: Stamp) -> Found:
     path = Path(thing.path)
     place = Place(_text(folder.path), _text(folder.root.of), _text(folder.mount))
-    blank = Entry(path=_text(thing.path), name=_text(path.name), state="broken")
+    is_folder = thing.form in ("component", "model")
+    blank = Entry(path=_text(path), name=_text(path.name if is_folder else path.stem), state="broken")
     if _text(thing.path) != thing.path:
         entry = replace(blank, trouble="Its name is in letters that are none. Rename it, and the folders it is in.")
     elif thing.form == "dangling":
@@ -179,8 +181,8 @@ def _is_settled(path: str, before: tuple[int, int]) -> bool:
     """Whether a file that was not whole is another one now, and at rest."""
     try:
         now = Path(path).stat()
-    except OSError:
-        return True
+    except OSError:  # its folder tells that it is gone, or it is a link that leads nowhere still
+        return False
     return (now.st_size, now.st_mtime_ns) != before and abs(time.time() - now.st_mtime) > SETTLED
 
 

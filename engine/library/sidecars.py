@@ -117,15 +117,19 @@ def from_metadata(metadata: Mapping[str, str]) -> Sidecar:
 
 
 def plain(text: str) -> str:
-    """HTML or Markdown as plain text: no tags, no scripts, at most 64 kB."""
-    text = text[: 4 * _MAX_TEXT]
+    """HTML or Markdown as plain text: no tags, no scripts; of at most 64 thousand letters."""
+    text = text[:_MAX_TEXT]
     if "<" in text or "&" in text:
         reader = _Plain()
         reader.feed(text)
         reader.close()
         text = "".join(reader.found)
-    lines = ("".join(each for each in line if each.isprintable()).strip() for line in text.splitlines())
-    return re.sub(r"\n{3,}", "\n\n", "\n".join(lines)).strip()[:_MAX_TEXT]
+    lines = ("".join(_shown(each) for each in line).strip() for line in text.splitlines())
+    return re.sub(r"\n{3,}", "\n\n", "\n".join(lines)).strip()
+
+
+def _shown(character: str) -> str:
+    return character if character.isprintable() else " " if character.isspace() else ""
 
 
 class _Plain(HTMLParser):
@@ -248,7 +252,7 @@ def _trained_words(frequencies: str) -> tuple[str, ...]:
 _FAMILIES: tuple[tuple[str, str], ...] = (
     (r"flux ?2", "FLUX.2"),
     (r"flux", flux.FAMILY.name),
-    (r"pony ?(?:diffusion )?v? ?7|aura ?flow", "AuraFlow"),
+    (r"pony ?(?:diffusion)? ?v? ?7|aura ?flow", "AuraFlow"),
     (r"pony|illustrious|noob ?ai", sdxl.FAMILY.name),
     (r"(?:sd ?xl|stable diffusion xl).*refiner", sdxl_refiner.FAMILY.name),
     (r"playground ?v? ?2 5", "Playground 2.5"),
@@ -283,12 +287,12 @@ def _said_of(base: str) -> Sidecar:
     base = _line_of(base)
     name = re.sub(r"[^a-z0-9]+", " ", base.casefold()).strip()
     family = next((family for pattern, family in _FAMILIES if re.search(pattern, name)), "") if name else ""
-    of_xl = "Stable Diffusion XL" if family == sdxl.FAMILY.name else ""
+    line = (_line(name) or "Stable Diffusion XL") if family == sdxl.FAMILY.name else ""
     is_v = family == sd2.FAMILY.name and re.search(r"768 v\b|\b768$", name)
     return Sidecar(
         base_model=base,
         family=family,
-        line=_line(name) or of_xl,
+        line=line,
         few_steps=kind_of(base),
         prediction="v-prediction" if is_v else "epsilon" if "v2 512" in name else "",
     )

@@ -22,7 +22,7 @@ from engine.formats.safetensors import Tensor, read_header
 from engine.formats.sd_keys import current_names
 from engine.library.headers.predictions import prediction_of
 from engine.library.layouts import Found, denoiser_in, part_in
-from engine.library.opened_weights import FILE, Stored, Weights, home
+from engine.library.opened_weights import FILE, Stored, Weights, home, stored
 from engine.library.recognise import TOKENIZER_FILES, is_heavy, read_json, recognise, weight_files
 from engine.paths import RESOURCES, models, ready, sync
 
@@ -30,6 +30,7 @@ RECIPE = 1
 """Raised when folders are made otherwise, so that old ones are made again."""
 SUFFIX = ".safetensors"
 SOURCE = "source.json"
+CLIP = RESOURCES / "tokenizers" / "clip"
 _NUMBERS = ("F16", "BF16", "F32", "F64", "F8_E4M3", "F8_E5M2")
 _SCALES = (".scale_weight", ".weight_scale")
 """What a weight in 8 bits must be multiplied with, in place of its ".weight"; ComfyUI's older and newer name."""
@@ -49,7 +50,7 @@ class Source(msgspec.Struct, frozen=True):
 
     path: str
     files: dict[str, tuple[int, int]]
-    """Every file or folder that the result depends on, its size and the nanosecond it was changed."""
+    """Every file or folder that the result depends on, its size and the nanosecond it was changed; zeros for none."""
 
 
 class Part(NamedTuple):
@@ -101,12 +102,11 @@ def _parts(path: Path, tensors: Mapping[str, Tensor], family: Family) -> tuple[d
     """Every part that there is, and what that rests on: files, and the models' folder if anything was looked for."""
     beside = path.with_name(f"{path.stem}.vae{SUFFIX}")
     parts: dict[str, Part] = {}
-    rests_on = [path]
+    rests_on = [path, beside]
     for part in filter(is_heavy, family.components):
         found, file = part_in(tensors, family, part), path
         if part == "vae" and beside.is_file():
             found, file = part_in(read_header(beside).tensors, family, part, alone=True), beside
-            rests_on.append(beside)
         words = _tokenizer_of(family, part)
         tokenizer = _t5_tokenizer() if words and family.components[words] == "T5Tokenizer" else None
         made = None
@@ -179,19 +179,35 @@ def _borrowed(family: Family, part: str) -> Part | None:
         try:
             if recognise(folder).family.name != family.name:
                 continue
-            config = read_json(folder / part / "config.json")
-            files = tuple(weight_files(folder / part))
-            headers = [read_header(file).tensors for file in files]
+            found = part_at(folder / part)
         except EaselError:
             continue
-        if all(config.get(name) == published.get(name) for name in ("latent_channels", "scaling_factor")):
-            tensors = {
-                ours: Stored(place, theirs, header[theirs].shape)
-                for place, header in enumerate(headers)
-                for ours, theirs in current_names({name: name for name in header}).items()
-            }
-            return Part(config, Weights(tuple(map(str, files)), tensors), folder / words if words else None)
+        if all(found.config.get(name) == published.get(name) for name in ("latent_channels", "scaling_factor")):
+            return found._replace(tokenizer=folder / words if words else None)
     return None
+
+
+def part_at(folder: Path) -> Part:
+    """A part of a model folder, opened or in diffusers' form. Raises BadInput for what is missing or damaged."""
+    config = read_json(folder / "config.json")
+    if weights := stored(folder):
+        return Part(config, weights)
+    files = tuple(weight_files(folder))
+    headers = [read_header(file).tensors for file in files]
+    tensors = {
+        ours: Stored(place, theirs, header[theirs].shape)
+        for place, header in enumerate(headers)
+        for ours, theirs in current_names({name: name for name in header}).items()
+    }
+    return Part(config, Weights(tuple(map(str, files)), tensors))
+
+
+def part_of(file: Path, family: Family, part: str) -> Part:
+    """A part that has a file of its own, or lies in a checkpoint of the family. Raises BadInput."""
+    found = part_in(read_header(file).tensors, family, part, alone=True)
+    if found is None:
+        raise _odd(file, part, "it holds none that Easel knows")
+    return _judged(file, found, family, part, None)
 
 
 def _t5_tokenizer() -> Path | None:
@@ -230,7 +246,7 @@ def _scheduler(family: Family, denoiser: Config, path: Path, variants: Collectio
 
 def _predicts_v(denoiser: Config, family: Family, path: Path, variants: Collection[str]) -> bool:
     """Whether it predicts velocity; of SD 2.x, which has both kinds, one tensor tells, save of inpainting models."""
-    if family.name != "sd2" or _V in variants or denoiser["in_channels"] != 4:
+    if family.name != "sd2" or denoiser["in_channels"] != 4 or not {_V, "epsilon"}.isdisjoint(variants):
         return _V in variants
     return prediction_of(path, read_header(path)) == _V
 
@@ -271,7 +287,7 @@ def _put_tokenizer(target: Path, family: Family, words: str, other: Path | None)
     target.mkdir()
     _write(target / "tokenizer_config.json", _config(family, words, "tokenizer_config.json"))
     names = TOKENIZER_FILES[family.components[words]]
-    source = other or RESOURCES / "tokenizers" / "clip"
+    source = other or CLIP
     for name in names:
         try:
             os.link(source / name, target / name)
@@ -304,7 +320,7 @@ def _is_current(folder: Path) -> bool:
 def _stamp(path: Path) -> tuple[int, int]:
     try:
         status = path.stat()
-    except OSError:  # there is no models' folder yet
+    except OSError:  # it is not there, or not yet
         return 0, 0
     return status.st_size, status.st_mtime_ns
 

@@ -18,7 +18,6 @@ from engine.upscalers.onnx_file import read_onnx
 from engine.upscalers.upscaler import Run, Upscaler
 
 FAMILIES: tuple[Family, ...] = (rrdb.FAMILY, compact.FAMILY, span.FAMILY, swinir.FAMILY, dat.FAMILY)
-PICKLES = (".pth", ".pt", ".ckpt", ".bin", ".pkl")
 
 _FOREIGN = {
     "relative_position_index_SA": "HAT",
@@ -54,18 +53,8 @@ def read_upscaler(path: Path, backend: str = "torch", precision: str = "fp32") -
     suffix = path.suffix.lower()
     if not path.is_file():
         raise BadInput(f"There is no file “{path}”.", "Check the name.", where=str(path))
-    if suffix in PICKLES:
-        raise BadInput(
-            f"“{path.name}” is a pickled upscaler; those are read once the library can convert them.",
-            "Use a .safetensors or .onnx file of it.",
-            where=str(path),
-        )
     if suffix == ".onnx":
         return read_onnx(path, precision)
-    if suffix != ".safetensors":
-        raise BadInput(
-            f"“{path.name}” is no upscaler that Easel reads.", "Use a .safetensors or .onnx file.", where=str(path)
-        )
     family, network = _read(path)
     run = Graph(traced(network), precision) if backend == "openvino" else _on_torch(network, backend, precision)
     return Upscaler(path.stem, family.name, network.scale, run, network.channels, network.multiple)

@@ -26,23 +26,29 @@ def main() -> None:
     """Print one JSON object a figure."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--files", type=int, default=10_000)
+    parser.add_argument("--write", metavar="FOLDER", help=argparse.SUPPRESS)
     parser.add_argument("--scan", metavar="FOLDER", help=argparse.SUPPRESS)
     chosen = parser.parse_args()
-    if chosen.scan:
+    if chosen.write:
+        print(json.dumps({"MB of headers": round(write(Path(chosen.write), chosen.files) / 1e6)}))
+    elif chosen.scan:
         print(json.dumps(_scan(Path(chosen.scan))))
-        return
+    else:
+        _all(chosen.files)
+
+
+def _all(count: int) -> None:
+    """Each in a process of its own, this one staying small: a process's peak of memory is never below its parent's."""
     with tempfile.TemporaryDirectory(prefix="easel-bench-") as folder:
         files, home = Path(folder) / "models", Path(folder) / "home"
-        bytes_of_headers = write(files, chosen.files)
-        _tell("files", chosen.files)
-        _tell("megabytes of headers", round(bytes_of_headers / 1e6))
-        for temperature in ("cold", "warm", "warm again"):
-            for figure, value in _in_process(files, home).items():
-                _tell(f"{temperature}: {figure}", value)
+        runs = [("write", "written"), ("scan", "cold"), ("scan", "warm"), ("scan", "warm again")]
+        for what, temperature in runs:
+            for figure, value in _in_process(home, f"--{what}", str(files), "--files", str(count)).items():
+                _tell(f"{count} files, {temperature}: {figure}", value)
 
 
-def _in_process(files: Path, home: Path) -> dict[str, float]:
-    command = [sys.executable, "-m", "tests.bench.library", "--scan", str(files)]
+def _in_process(home: Path, *arguments: str) -> dict[str, float]:
+    command = [sys.executable, "-m", "tests.bench.library", *arguments]
     done = subprocess.run(command, env=environment(home), cwd=ROOT, capture_output=True, text=True, check=True)
     return json.loads(done.stdout.splitlines()[-1])
 

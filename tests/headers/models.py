@@ -1,3 +1,4 @@
+# ruff: noqa: E501 (tables of names and shapes are long)
 """Cases: checkpoints and denoisers of the families that Easel runs, in the forms they are found in."""
 
 from collections.abc import Iterator

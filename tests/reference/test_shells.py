@@ -100,6 +100,17 @@ def test_controlnet_and_what_it_adds(
 
 
 @torch.no_grad()
+def test_bf16_tells_timesteps_apart(
+    components: dict[str, Component], modules: dict[str, Any], seen: dict[str, Any]
+) -> None:
+    """The waves of a timestep are made in float32: where bf16 makes them, the prediction is off by up to 7 %."""
+    shell = openvino.place(list(components.values()), "bf16", lambda what, done: None)["unet"]
+    for timestep in range(1, 1000, 74):
+        ours, theirs = (each(**seen, timestep=timestep).sample for each in (shell, modules["unet"]))
+        assert (ours - theirs).square().mean().sqrt() < 0.02 * theirs.square().mean().sqrt()
+
+
+@torch.no_grad()
 def test_autoencoder_both_ways(shells: dict[str, Any], modules: dict[str, Any]) -> None:
     torch.manual_seed(6)
     pixels = torch.rand(2, 3, 64, 96) * 2 - 1

@@ -1,4 +1,4 @@
-"""The parts of the starter pack do in Easel what they are for, on both backends and in each precision."""
+"""The parts of the starter pack do in Easel what they are for, exact and quantised alike."""
 
 from pathlib import Path
 
@@ -28,7 +28,7 @@ class Pack:
         settings = {
             "prompt": prompt,
             "seed": 3,
-            "steps": 10,
+            "steps": 12,
             "width": 128,
             "height": 128,
             "guidance_scale": 4.0,
@@ -37,7 +37,7 @@ class Pack:
         return np.asarray(image, np.float32) / 255
 
 
-@pytest.fixture(scope="module", params=["torch fp32", "torch bf16", "openvino fp32", "openvino bf16", "openvino int8"])
+@pytest.fixture(scope="module", params=["torch fp32", "openvino int8"])
 def pack(request: pytest.FixtureRequest, shared_home: Path) -> Pack:
     return Pack(*request.param.split())
 
@@ -77,7 +77,7 @@ def test_the_embedding_brings_its_colour(pack: Pack) -> None:
 
     def teal(colour: str) -> float:
         shares: list[bool] = []
-        for seed in range(4):
+        for seed in range(6):
             made = pack.drawn(f"{colour} balloon in the desert at sunset", seed=seed, guidance_scale=6.0)
             red, green, blue = made[20:110, 20:108].reshape(-1, 3).T
             shares.append(_share((green > red + 0.15) & (blue > red + 0.15) & (np.abs(green - blue) < 0.25)) > 0.1)
@@ -123,7 +123,7 @@ def test_inpainting_fills_and_leaves_the_rest(pack: Pack, tmp_path: Path) -> Non
 def test_a_negative_prompt_removes_what_it_names(pack: Pack) -> None:
     """The sky's brightness, over some seeds whose time of day the prompt leaves open."""
     skies = {
-        negative: [pack.drawn("a red house", seed=seed, negative_prompt=negative)[:20].mean() for seed in range(4)]
+        negative: [pack.drawn("a red house", seed=seed, negative_prompt=negative)[:20].mean() for seed in range(6)]
         for negative in ("at night", "by day, sunny")
     }
     assert np.mean(skies["at night"]) > np.mean(skies["by day, sunny"])

@@ -1,6 +1,7 @@
 """Whether a Stable Diffusion 2 model predicts the noise or the velocity, by the one small tensor that tells."""
 
 import struct
+from math import isfinite
 from pathlib import Path
 from statistics import pstdev
 
@@ -29,8 +30,8 @@ def prediction_of(file: Path, header: Header) -> str:
             and len(tensor.shape) == 1
         ):
             numbers = _numbers(file, tensor.begin, tensor.shape[0], _FORMATS[tensor.dtype])
-            spread = pstdev(numbers) if numbers else float("nan")
-            return PREDICTIONS[spread > _LIMIT] if spread == spread else ""
+            sound = numbers and all(map(isfinite, numbers))
+            return PREDICTIONS[pstdev(numbers) > _LIMIT] if sound else ""
     return ""
 
 

@@ -1,0 +1,177 @@
+"""The library's threads: asked as the window asks, with real files, a real catalogue and a real conversion."""
+
+import queue
+import shutil
+import sys
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import psutil
+import pytest
+
+from engine import paths
+from engine.librarian import Librarian
+from engine.messages import (
+    Browse,
+    CancelledJob,
+    Convert,
+    Converting,
+    Describe,
+    Discard,
+    Done,
+    Entries,
+    Entry,
+    Event,
+    Failed,
+    Pause,
+    Scanned,
+    TakeIn,
+)
+from tests.engine import test_intake
+
+SEPIA = paths.STARTER.parent / "lora" / "easel-sepia.safetensors"
+home, trash = test_intake.home, test_intake.trash
+
+
+class Asked:
+    """A librarian, and what it tells."""
+
+    def __init__(self) -> None:
+        self.told: queue.Queue[Event] = queue.Queue()
+        self.changes = 0
+        self.known: dict[str, Entry] = {}
+        self.librarian = Librarian(self.told.put, self._count)
+
+    def _count(self) -> None:
+        self.changes += 1
+
+    def until(self, wanted: Callable[[Event], bool], seconds: float = 60) -> Event:
+        """The first such event; what entries are said to be is kept on the way."""
+        deadline = time.monotonic() + seconds
+        while True:
+            event = self.told.get(timeout=max(0.01, deadline - time.monotonic()))
+            if isinstance(event, Entries):
+                self.known = {entry.path: entry for entry in event.entries}
+            if isinstance(event, Scanned):
+                self.known |= {entry.path: entry for entry in event.changed}
+                self.known = {path: entry for path, entry in self.known.items() if path not in event.gone}
+            if wanted(event):
+                return event
+
+    def over(self, job: str) -> Event:
+        return self.until(lambda event: event.job == job and isinstance(event, (Done, Failed, CancelledJob)))
+
+    def scanned(self) -> None:
+        self.until(lambda event: isinstance(event, Scanned) and event.done)
+
+
+@pytest.fixture
+def asked() -> Iterator[Asked]:
+    made = Asked()
+    yield made
+    made.librarian.stop()
+
+
+def test_it_answers_at_once_and_then_looks_around(asked: Asked, home: Path) -> None:
+    asked.librarian.send(Browse(job="b"))
+    first = asked.until(lambda event: isinstance(event, Entries))
+    assert isinstance(first, Entries)
+    assert first.entries == ()
+    asked.scanned()
+    assert asked.known[str(SEPIA)].sort == "lora"
+    asked.until(lambda _: bool(asked.known[str(SEPIA)].sha256))
+    assert asked.changes == 1
+
+
+def test_a_file_comes_in_is_described_and_goes(
+    asked: Asked, home: Path, tmp_path: Path, trash: Callable[[], list[str]]
+) -> None:
+    file = Path(shutil.copy(SEPIA, tmp_path / "brown 棕.safetensors"))
+    asked.librarian.send(Browse(job="b"))
+    asked.scanned()
+    asked.librarian.send(TakeIn(job="t", paths=(str(file),), how="move"))
+    assert isinstance(asked.over("t"), Done)
+    there = str(home / "lora" / file.name)
+    asked.until(lambda _: there in asked.known)
+    asked.librarian.send(Describe(job="d", path=there, tags=("old",), starred=True, sort="vae"))
+    assert isinstance(asked.over("d"), Done)
+    assert (asked.known[there].tags, asked.known[there].starred, asked.known[there].sort) == (("old",), True, "vae")
+    asked.librarian.send(Discard(job="x", path=there))
+    assert isinstance(asked.over("x"), Done)
+    assert there not in asked.known
+    assert trash() == [file.name]
+
+
+def test_bad_wishes_are_told_with_their_job(asked: Asked, tmp_path: Path) -> None:
+    page = tmp_path / "page.safetensors"
+    page.write_text("<html>")
+    asked.librarian.send(TakeIn(job="t", paths=(str(page), "/nowhere/x.pt")))
+    failed = asked.over("t")
+    assert isinstance(failed, Failed)
+    assert "1 more stayed where they were" in failed.cause
+    asked.librarian.send(Discard(job="x", path=str(page)))
+    assert isinstance(failed := asked.over("x"), Failed)
+    assert "not in the library" in failed.cause
+    assert page.exists()
+    asked.librarian.send(Describe(job="d", path=str(page), notes="x"))
+    assert isinstance(asked.over("d"), Failed)
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="links need a right there")
+def test_a_folder_is_used_where_it_lies_and_watched(
+    asked: Asked, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("engine.librarian.WATCH_SECONDS", 0.1)
+    folder = tmp_path / "other"
+    folder.mkdir()
+    asked.librarian.send(TakeIn(job="t", paths=(str(folder),), how="use"))
+    asked.over("t")
+    asked.scanned()
+    shutil.copy(SEPIA, folder / "new.safetensors")
+    asked.until(lambda _: str(folder / "new.safetensors") in asked.known)
+    (folder / "new.safetensors").unlink()
+    asked.until(lambda _: str(folder / "new.safetensors") not in asked.known)
+
+
+def test_a_conversion_is_held_goes_on_and_is_known(asked: Asked, home: Path, tiny_model: Path) -> None:
+    model = str(shutil.copytree(tiny_model, home / "models" / "tiny"))
+    asked.librarian.send(Browse(job="b"))
+    asked.scanned()
+    asked.librarian.send(Convert(job="c", path=model, precision="fp32"))
+    asked.until(lambda event: isinstance(event, Converting))
+    asked.librarian.send(Pause(on=True))
+    asked.until(lambda event: isinstance(event, Converting) and event.paused)
+    assert asked.librarian._conversion is not None
+    process = psutil.Process(asked.librarian._conversion._process.pid)
+    assert process.status() == psutil.STATUS_STOPPED
+    asked.librarian.send(Pause(on=False))
+    assert isinstance(asked.over("c"), Done)
+    asked.until(lambda _: asked.known[model].converted == ("bf16", "fp32"))
+
+
+def test_a_conversion_that_is_called_off_is_taken_up_again(asked: Asked, home: Path, tiny_model: Path) -> None:
+    model = shutil.copytree(tiny_model, home / "models" / "tiny")
+    asked.librarian.send(Convert(job="c", path=str(model), precision="fp32"))
+    asked.librarian.send(Convert(job="d", path=str(model), precision="fp32"))
+    asked.until(lambda event: isinstance(event, Converting) and event.done > 0)
+    asked.librarian.send(Pause(on=True))
+    asked.until(lambda event: isinstance(event, Converting) and event.paused)
+    (part,) = paths.cache("converted").glob("*-float.*.part")
+    made = {
+        each: each.stat().st_mtime_ns for each in part.glob("*.xml") if part.joinpath("text_encoder.finished").exists()
+    }
+    assert asked.librarian.cancel("c")
+    assert isinstance(asked.over("c"), CancelledJob)
+    assert isinstance(asked.over("d"), Done)
+    (folder,) = paths.cache("converted").iterdir()
+    kept = [each for each, when in made.items() if (folder / each.name).stat().st_mtime_ns == when]
+    assert len(kept) > 0
+    assert asked.librarian.cancel("c") is False
+
+
+def test_what_cannot_be_converted_is_told(asked: Asked, tmp_path: Path) -> None:
+    asked.librarian.send(Convert(job="c", path=str(tmp_path / "none"), precision="int8"))
+    failed = asked.over("c")
+    assert isinstance(failed, Failed)
+    assert "no model named" in failed.cause
