@@ -11,7 +11,7 @@ STARTER := $(VENV)/.starter
 READY_DEV := $(VENV)/.ready-dev
 EXAMPLE := a red house on a meadow at sunset
 
-.PHONY: run test parity bench setup clean starter
+.PHONY: run test parity bench fuzz-models setup clean starter
 
 run: $(READY) $(STARTER)
 	@if [ -n "$$DISPLAY$$WAYLAND_DISPLAY" ] || [ "$$(uname)" = Darwin ]; then \
@@ -33,6 +33,9 @@ parity: $(READY_DEV)
 
 bench: $(READY_DEV)
 	QT_QPA_PLATFORM=offscreen $(BIN)/python -m tests.bench
+
+fuzz-models: $(READY_DEV)
+	$(BIN)/python -m tests.fuzz.models
 
 setup: $(READY)
 

@@ -14,8 +14,9 @@ from engine.errors import BadInput, OutOfMemory, for_want_of_memory
 from engine.formats.net_files import read_net
 from engine.formats.sd_keys import current_names
 from engine.formats.sentence_pieces import Pieces, read_pieces
-from engine.library.opened_weights import read, reader, stored
+from engine.library.opened_weights import stored
 from engine.library.recognise import T5_PIECES, TOKENIZER_FILES, file_of, numbers_in, read_json, weight_files
+from engine.opened_tensors import read, reader
 from engine.schedulers import Scheduler
 
 if TYPE_CHECKING:
@@ -134,9 +135,7 @@ def _state(component: Component, placed: "Callable[[torch.Tensor], torch.Tensor]
     import torch
 
     state = {
-        name: placed(tensor.to(torch.float32))
-        for name, tensor in _tensors(component)
-        if name not in _IGNORED_WEIGHTS
+        name: placed(tensor.to(torch.float32)) for name, tensor in _tensors(component) if name not in _IGNORED_WEIGHTS
     }
     again, whole = _TIED.get(component.class_name, ("", ""))
     return state | ({again: state[whole]} if whole in state else {})

@@ -163,8 +163,8 @@ def _sd1(parts: Any, words: int, unet: Any) -> Any:
 def _sd2(parts: Any, words: int, unet: Any) -> Any:
     made = {"block_out_channels": (64, 128), "attention_head_dim": (1, 2), "cross_attention_dim": 1024}
     encoder = CLIPTextModel(_text(1024, words, layers=3))
-    steps = DDIMScheduler(**_NOISE, **_EXACT, prediction_type="v_prediction")
-    return _first_kind(parts, encoder, _unet(**made, **_BOTH, use_linear_projection=True, **unet), steps)
+    unet = _unet(**made, **_BOTH, use_linear_projection=True, **unet)
+    return _first_kind(parts, encoder, unet, DDIMScheduler(**_NOISE, **_EXACT))
 
 
 def _first_kind(parts: Any, encoder: Any, unet: Any, steps: Any) -> Any:

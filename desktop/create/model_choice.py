@@ -1,5 +1,7 @@
 """Chooses the model: what the library has, with what is broken in grey and the reason beside it."""
 
+from pathlib import PurePath
+
 from PySide6.QtCore import Qt, Signal
 from PySide6.QtGui import QStandardItem, QStandardItemModel, QWheelEvent
 from PySide6.QtWidgets import QComboBox, QSizePolicy
@@ -41,18 +43,21 @@ class ModelChoice(QComboBox):
         self._items.clear()
         for card in self._cards:
             self._add(card.name, tr(card.broken))
-        if self._cards and self._chosen not in [card.name for card in self._cards]:
-            self._add(self._chosen, tr("This model is not here any more."))
-        elif not self._cards:
+        if not self._cards or PurePath(self._chosen).is_absolute():  # a path is of the library's, from elsewhere
             self._add(self._chosen, "")
-        self.setCurrentIndex(self.findText(self._chosen))
+        elif self._chosen not in [card.name for card in self._cards]:
+            self._add(self._chosen, tr("This model is not here any more."))
+        self.setCurrentIndex(self.findData(self._chosen))
 
     def _add(self, name: str, broken: str) -> None:
-        item = QStandardItem(name)
+        """Of a model that is chosen by its path, the file's name shows."""
+        path = PurePath(name)
+        item = QStandardItem(path.stem if path.is_absolute() else name)
+        item.setData(name, Qt.ItemDataRole.UserRole)
         item.setEnabled(not broken)
-        item.setToolTip(broken)
+        item.setToolTip(broken or (name if path.is_absolute() else ""))
         self._items.appendRow(item)
 
     def _tell(self, index: int) -> None:
-        self._chosen = self.itemText(index)
+        self._chosen = self.itemData(index)
         self.edited.emit(self._chosen)

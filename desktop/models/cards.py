@@ -37,10 +37,12 @@ from engine.messages import Entry
 
 Index = QModelIndex | QPersistentModelIndex
 ENTRY = Qt.ItemDataRole.UserRole
-WIDTH, PICTURE = 220, 156
+WIDTH, PICTURE = 214, 156
 """Pixels that a card has at least, and of the picture's height on it."""
 _TEXT = 74
 _HEIGHT = PICTURE + _TEXT + 2 * SMALL
+_UNUSED = 9
+"""Pixels at the end of a line that Qt puts no card into."""
 _SHARPNESS = 2
 """Pictures are decoded for screens of two device pixels a pixel."""
 _KEPT = 400
@@ -158,7 +160,7 @@ class CardList(QListView):
 
     def resizeEvent(self, event: QResizeEvent) -> None:
         """Let the cards fill the line."""
-        room = self.viewport().width() - 2
+        room = self.viewport().width() - _UNUSED
         self.setGridSize(QSize(room // max(1, room // WIDTH), _HEIGHT))
         super().resizeEvent(event)
 

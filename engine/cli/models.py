@@ -6,6 +6,7 @@ from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from engine.cli import merge
 from engine.cli.terminal import finish, print_json, status
 from engine.errors import BAD_INPUT, DONE, BadInput, EaselError, closest
 from engine.families import FAMILIES
@@ -16,7 +17,7 @@ from engine.library.guess import KINDS
 from engine.library.scan import scan
 from engine.messages import Entry, Failed, Preparing
 
-_ACTIONS = ("list", "scan", "add", "info", "convert", "remove", "cache")
+_ACTIONS = ("list", "scan", "add", "info", "convert", "merge", "remove", "cache")
 
 
 def add(verb: argparse.ArgumentParser) -> None:
@@ -30,8 +31,12 @@ def add(verb: argparse.ArgumentParser) -> None:
         ways.add_argument(f"--{how}", dest="how", action="store_const", const=how, help=f"with “add”: {words}")
     verb.add_argument("--yes", action="store_true", help="with “remove”: do not ask")
     verb.add_argument(
-        "--precision", choices=("auto", "int8", "bf16", "fp32"), default="auto", help="what to convert for"
+        "--precision",
+        choices=("auto", "int8", "fp16", "bf16", "fp32"),
+        default="auto",
+        help="what to convert for, or the numbers of what is merged: fp16 if not given",
     )
+    merge.add(verb)
     verb.add_argument("--clear", action="store_true", help="with “cache”: remove the compiled graphs")
     finish(verb, _run)
 
@@ -45,7 +50,7 @@ def _run(chosen: argparse.Namespace) -> int:
         return _list(chosen) if chosen.action == "list" else _scan(chosen.json)
     if not chosen.names:
         raise BadInput(f"Which model is “{chosen.action}” for?", "Name one; “easel models” lists them.")
-    verb = {"add": _add, "info": _info, "convert": _convert, "remove": _remove}[chosen.action]
+    verb = {"add": _add, "info": _info, "convert": _convert, "merge": merge.run, "remove": _remove}[chosen.action]
     return verb(chosen)
 
 
@@ -250,6 +255,7 @@ def _convert(chosen: argparse.Namespace) -> int:
 
 
 def _convert_one(name: str, precision: str, as_json: bool) -> None:
+    card = index.find(name)  # before anything heavy is imported
     from engine.backends import openvino
     from engine.backends.choice import choose, devices, tried
     from engine.pipelines import components_of
@@ -257,7 +263,6 @@ def _convert_one(name: str, precision: str, as_json: bool) -> None:
     def report(what: str, done: float) -> None:
         _report(as_json, what, done)
 
-    card = index.find(name)
     backend = "auto" if precision == "auto" else "openvino"
     device = choose(tried(devices(), backend, precision, report), backend, precision)
     if device.backend != "openvino":

@@ -38,6 +38,9 @@ class Family(NamedTuple):
     """The families that can finish its pictures, being of the same latents and the same noise."""
     without: frozenset[str] = frozenset()
     """Settings that it cannot use; what they say is left aside."""
+    modelspec: tuple[str, str] = ("", "")
+    """How checkpoints name it in their metadata (https://github.com/Stability-AI/ModelSpec), if they predict the noise
+    and if they predict velocity; empty for a family that Easel writes none of."""
 
     def recognises(self, denoiser_config: dict[str, object]) -> bool:
         """Whether a denoiser with this diffusers configuration is of the family."""

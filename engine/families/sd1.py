@@ -30,4 +30,5 @@ FAMILY = Family(
     components=COMPONENTS,
     options=OPTIONS,
     marks={"cross_attention_dim": 768},
+    modelspec=("stable-diffusion-v1", "stable-diffusion-v1"),
 )

@@ -11,4 +11,5 @@ FAMILY = Family(
     components=COMPONENTS,
     options=OPTIONS,
     marks={"cross_attention_dim": 1024},
+    modelspec=("stable-diffusion-v2-512", "stable-diffusion-v2-768-v"),
 )

@@ -27,4 +27,5 @@ FAMILY = Family(
     options={"add_watermarker": False},
     refined_by=frozenset({"sdxl", "sdxl-refiner"}),
     marks={"cross_attention_dim": 2048},
+    modelspec=("stable-diffusion-xl-v1-base", "stable-diffusion-xl-v1-base"),
 )

@@ -183,7 +183,7 @@ def _pickled(head: bytes) -> bool:
 
 def _is_text(head: bytes) -> bool:
     try:
-        text = codecs.getincrementaldecoder("utf-8-sig")().decode(head)
+        text = codecs.getincrementaldecoder("utf-8")().decode(head.removeprefix(codecs.BOM_UTF8))
     except UnicodeDecodeError:
         return head.startswith((b"\xff\xfe", b"\xfe\xff")) and len(head) > 2 and 0 in head[2:4]
     return all(sign.isprintable() or sign in "\r\n\t\f" for sign in text)

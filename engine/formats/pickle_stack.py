@@ -6,7 +6,7 @@ from typing import Any, BinaryIO, NamedTuple
 from engine.formats.pickle_words import words
 from engine.formats.steady import Damaged
 
-MAX_WORDS = 1_000_000
+MAX_WORDS = 500_000
 """Of one pickle; a checkpoint of Stable Diffusion XL has about 100,000."""
 _SMALL = 2**31
 """Whole numbers below it have hashes of their own: a million larger ones of one hash would fill hours."""

@@ -150,6 +150,8 @@ def _lined_up(file: BinaryIO, place: int, size: int, keys: list[tuple[str, int]]
         (count,) = struct.unpack("<q", said)
         begins[key] = (place + 8, max(0, count) * width)
         place += 8 + begins[key][1]
+        if place > size:
+            raise Damaged("it is cut off")
     if place != size:
         raise Damaged("it is cut off or damaged")
     return begins

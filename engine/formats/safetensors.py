@@ -85,7 +85,7 @@ def parsed(text: bytes) -> Header:
             raise ValueError("another beginning than the format asks for")
         if len(text) > _SMALL and _tokens(text) > _MAX_TOKENS:
             raise ValueError("too many of everything")
-        entries = json.loads(text, object_pairs_hook=_no_twins)
+        entries = json.loads(text.decode(), object_pairs_hook=_no_twins)
         metadata = entries.pop("__metadata__", {})
         if len(entries) > MAX_TENSORS:
             raise ValueError("too many tensors")
@@ -146,7 +146,7 @@ def _tensor(entry: dict[str, Any]) -> Tensor:
         raise ValueError("a size that is none")
     if dtype in FOREIGN:
         raise Damaged(f"its numbers are stored as {dtype}, a form that Easel does not read", _OTHER_FORM)
-    if math.prod(shape) * SIZES[dtype] != end - begin:
+    if math.prod(side or 1 for side in shape) >= 2**60 or math.prod(shape) * SIZES[dtype] != end - begin:
         raise ValueError("a shape that does not fit its bytes")
     return Tensor(dtype, tuple(shape), begin, end)
 

@@ -43,8 +43,7 @@ UNET_SHORTCUT = {"conv_shortcut": "skip_connection"}
 _TRANSFORMER = {name: name for name in ("norm", "proj_in", "proj_out")}
 """The latter two 1x1 convolutions on both sides; SD 2.x made them linear."""
 _TRANSFORMER_BLOCK = {
-    name: name
-    for name in ("norm1", "norm2", "norm3", "attn1.to_out.0", "attn2.to_out.0", "ff.net.0.proj", "ff.net.2")
+    name: name for name in ("norm1", "norm2", "norm3", "attn1.to_out.0", "attn2.to_out.0", "ff.net.0.proj", "ff.net.2")
 }
 _ADDED = {"add_embedding.linear_1": "label_emb.0.0", "add_embedding.linear_2": "label_emb.0.2"}
 """What XL conditions on besides the prompt."""

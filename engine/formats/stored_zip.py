@@ -56,6 +56,8 @@ def directory(file: BinaryIO, size: int) -> Directory:
     for _ in range(count):
         entry, place = _entry(text, place)
         entries.append(entry)
+        if entry.begin + entry.size > begin:
+            raise Damaged("its directory is damaged")
     if place != length or len({entry.name for entry in entries}) != count:
         raise Damaged("its directory is damaged")
     return Directory(entries, begin)

@@ -61,4 +61,3 @@ def _upscaler(name: str) -> str:
             where="upscaler",
         )
     return str(path)
-

@@ -233,9 +233,10 @@ class Catalogue:
         First those that the person's words may be of, then the small ones.
         """
         chosen = """
-        SELECT path, size, mtime_ns, inode, beside, reader, entry FROM files
-        WHERE sha256 = '' AND missing = '' AND mtime_ns >= 0 AND state <> 'broken'
-        ORDER BY size NOT IN (SELECT size FROM said), path NOT IN (SELECT path FROM said), size LIMIT 1
+        SELECT path, size, mtime_ns, inode, beside, reader, entry FROM files WHERE rowid = (
+            SELECT rowid FROM files WHERE sha256 = '' AND missing = '' AND mtime_ns >= 0 AND state <> 'broken'
+            ORDER BY size NOT IN (SELECT size FROM said), path NOT IN (SELECT path FROM said), size LIMIT 1
+        )
         """
         for row in self._db.rows(chosen):
             is_lora = _read_entry(row[6]).sort == "lora" and row[0].endswith((".safetensors", ".sft"))
@@ -298,7 +299,7 @@ class Catalogue:
     def _twins(self, hashes: list[str]) -> dict[str, list[str]]:
         """By content: every path with it, where there are several."""
         chosen = """
-        SELECT sha256, path FROM files WHERE missing = '' AND sha256 IN (
+        SELECT sha256, path FROM files WHERE missing = '' AND sha256 <> '' AND sha256 IN (
             SELECT sha256 FROM files WHERE sha256 <> '' AND missing = '' AND sha256 IN (SELECT value FROM json_each(?))
             GROUP BY sha256 HAVING count(*) > 1
         ) ORDER BY path

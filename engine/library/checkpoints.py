@@ -6,7 +6,7 @@ from typing import Any, NamedTuple
 from engine.errors import BadInput
 from engine.families.family import Family
 from engine.formats.places import Config, Place, Places, Shape, stored_shape
-from engine.library.layouts import Layout, published_form
+from engine.library.layouts import Layout, has_idle_layer, published_form
 from engine.library.recognise import read_json
 from engine.library.single_file import Part
 from engine.paths import RESOURCES
@@ -24,7 +24,7 @@ class Slot(NamedTuple):
     part: str
     key: str
     places: tuple[tuple[str, Place], ...]
-    """The part's tensors that lie there, by their names in diffusers or transformers, the one with the top rows first."""
+    """The tensors that lie there, by their names in diffusers or transformers, the one with the top rows first."""
     shape: Shape
 
 
@@ -38,17 +38,28 @@ def slots(model: str, family: Family, parts: Mapping[str, Part]) -> list[Slot]:
 
 def _of_part(model: str, family: Family, part: str, its: Part) -> Iterator[Slot]:
     prefix, layout = published_form(family, part)
-    places = _places(layout, its.config | {"architectures": [family.components[part]]}, model, part)
+    config: Config = its.config | {"architectures": [family.components[part]]}
+    places = _places(layout, config, model, part)
     tensors = its.weights.tensors
     if strangers := set(tensors).symmetric_difference(places):
         raise _odd(model, part, f"a checkpoint has no place for, or lacks, “{min(strangers)}”")
     by_key: dict[str, list[tuple[str, Place]]] = {}
     for name, place in sorted(places.items(), key=lambda each: each[1].rows or (0, 0)):
         by_key.setdefault(place.key, []).append((name, place))
-    shapes = {key: stored_shape(inside[0][1], [tensors[name].shape for name, _ in inside]) for key, inside in by_key.items()}
+    if has_idle_layer(layout, config):
+        _add_idle_layer(by_key, config["num_hidden_layers"])
+    shapes = {
+        key: stored_shape(inside[0][1], [tensors[name].shape for name, _ in inside]) for key, inside in by_key.items()
+    }
     _check_unsaid(model, family, part, its.config, layout.config_of(shapes.get, _published(family, part)))
-    for key in dict.fromkeys(place.key for place in places.values()):
-        yield Slot(part, prefix + key, tuple(by_key[key]), shapes[key])
+    for key, inside in by_key.items():
+        yield Slot(part, prefix + key, tuple(inside), shapes[key])
+
+
+def _add_idle_layer(by_key: dict[str, list[tuple[str, Place]]], layers: int) -> None:
+    """One more layer, which nobody runs but readers expect: the last one again, as kohya-ss's sd-scripts have it."""
+    last, idle = (f".{number}." for number in (layers - 1, layers))
+    by_key |= {key.replace(last, idle): inside for key, inside in by_key.items() if last in key}
 
 
 def _places(layout: Layout, config: Config, model: str, part: str) -> Places:

@@ -111,4 +111,3 @@ def _tensors(path: Path) -> Mapping[str, Tensor]:
         return header_of(path).tensors
     except EaselError:  # a damaged file in the folder is no adapter
         return {}
-

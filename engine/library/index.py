@@ -6,6 +6,7 @@ from engine.errors import BadInput, EaselError, closest
 from engine.families import FAMILIES
 from engine.formats.safetensors import read_header
 from engine.library import sidecars
+from engine.library.catalogue import Catalogue, file_of_catalogue
 from engine.library.headers import guess_header
 from engine.library.headers.answers import answers, settled
 from engine.library.headers.signs import what
@@ -19,25 +20,19 @@ STARTER_NAME = "Easel Starter"
 
 def cards() -> list[ModelCard]:
     """Every model, the starter first; broken ones too, with the reason."""
-    found = [_card(STARTER, STARTER_NAME)]
-    folder = models()
-    if folder.is_dir():
-        found += [_card(each) for each in sorted(folder.iterdir()) if _is_model(each)]
-    return found
+    return [_card(STARTER, STARTER_NAME), *map(_card, _installed())]
 
 
 def find(name: str, where: str = "model") -> ModelCard:
-    """The model of that name, or in the folder or file of that path. Raises BadInput for unknown and broken ones."""
-    known = cards()
-    card = next((card for card in known if card.name.casefold() == name.strip().casefold()), None)
-    if card is None and _is_model(Path(name).expanduser()):
-        card = _card(Path(name).expanduser().resolve())
-    if card is None:
-        raise BadInput(
-            f"There is no model named “{name[:80]}”.",
-            closest(name, [card.name for card in known]),
-            where=where,
-        )
+    """The model of that name, hash or path, wherever the library knows it. Raises BadInput for unknown and broken ones.
+
+    Only that one's files are read.
+    """
+    path = _path_of(name)
+    if path is None:
+        known = [STARTER_NAME, *map(_name, _installed())]
+        raise BadInput(f"There is no model named “{name[:80]}”.", closest(name, known), where=where)
+    card = _card(path, STARTER_NAME if path == STARTER else "")
     if card.broken:
         raise BadInput(*_two_sentences(card), where=where)
     return card
@@ -57,6 +52,42 @@ def refiner(name: str, card: ModelCard) -> ModelCard | None:
     return found
 
 
+def _installed() -> list[Path]:
+    """What lies in Easel's own folder."""
+    folder = models()
+    return [each for each in sorted(folder.iterdir()) if _is_model(each)] if folder.is_dir() else []
+
+
+def _name(path: Path) -> str:
+    return path.stem if path.is_file() else path.name
+
+
+def _path_of(name: str) -> Path | None:
+    wanted = name.strip().casefold()
+    if wanted == STARTER_NAME.casefold():
+        return STARTER
+    own = next((each for each in _installed() if _name(each).casefold() == wanted), None)
+    if own is not None:
+        return own
+    path = Path(name).expanduser()
+    return path.resolve() if _is_model(path) else _catalogued(wanted)
+
+
+def _catalogued(wanted: str) -> Path | None:
+    """Where a model lies that the library found in another program's folder, by its title, its file's name or hash."""
+    if not file_of_catalogue().is_file():
+        return None
+    catalogue = Catalogue()
+    try:
+        entries = catalogue.entries()
+        by_name = [each for each in entries if wanted in (each.name.casefold(), _name(Path(each.path)).casefold())]
+        found = [*by_name, *catalogue.called(wanted)]
+    finally:
+        catalogue.close()
+    usable = (Path(each.path) for each in found if each.sort == "checkpoint" and each.state == "here")
+    return next(filter(_is_model, usable), None)
+
+
 def _is_model(path: Path) -> bool:
     try:
         if path.is_file():
@@ -68,7 +99,7 @@ def _is_model(path: Path) -> bool:
 
 def _card(path: Path, title: str = "") -> ModelCard:
     """Of a model folder, or of a file, which is opened as one."""
-    name = title or (path.stem if path.is_file() else path.name)
+    name = title or _name(path)
     try:
         folder = _opened(path) if path.is_file() else path
         found = recognise(folder)

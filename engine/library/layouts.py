@@ -37,10 +37,11 @@ _VAES = (
     Layout("decoder.mid.block_1.norm1.weight", sd_places.vae_config, sd_places.vae_places),
     Layout("decoder.mid_block.resnets.0.norm1.weight", sd_places.diffusers_vae_config, sd_places.diffusers_vae_places),
 )
+_OPEN_CLIP = Layout("token_embedding.weight", text_places.open_clip_config, text_places.open_clip_places)
 _ENCODERS = (
     Layout("text_model.embeddings.token_embedding.weight", text_places.clip_config, text_places.clip_places),
     Layout("embeddings.token_embedding.weight", text_places.bare_clip_config, text_places.bare_clip_places),
-    Layout("token_embedding.weight", text_places.open_clip_config, text_places.open_clip_places),
+    _OPEN_CLIP,
     Layout("shared.weight", text_places.t5_config, text_places.t5_places),
 )
 _DENOISERS = ("model.diffusion_model.", "diffusion_model.", "")
@@ -120,6 +121,11 @@ def published_form(family: Family, part: str) -> tuple[str, Layout]:
     if family.components[part] == "T5EncoderModel":
         return prefixes[0], t5
     return prefixes[0], open_clip if prefixes[0].endswith(".model.") else clip
+
+
+def has_idle_layer(layout: Layout, config: Config) -> bool:
+    """Whether the original code has a layer behind the last one of the part: SD 2.x's text encoder stops before it."""
+    return layout is _OPEN_CLIP and config["architectures"] != [text_places.PROJECTED]
 
 
 def _first(tensors: Mapping[str, Tensor], prefixes: tuple[str, ...], layouts: tuple[Layout, ...]) -> Found | None:

@@ -4,19 +4,14 @@
 themselves stay where they are, and are read one by one when they are wanted.
 """
 
-from collections.abc import Callable, Iterator
 from functools import lru_cache
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import msgspec
 
 from engine.errors import BadInput
-from engine.formats.places import Place, Turn, turned
+from engine.formats.places import Turn
 from engine.paths import cache
-
-if TYPE_CHECKING:
-    from torch import Tensor
 
 FILE = "weights.json"
 
@@ -66,37 +61,7 @@ def files_of(weights: Weights) -> list[Path]:
     return found
 
 
-def reader(weights: Weights) -> "Callable[[str], Tensor]":
-    """Reads tensors by their names, as the files have them. Raises what safetensors raises for a damaged file."""
-    from safetensors import safe_open
-
-    files = [safe_open(file, "pt") for file in files_of(weights)]
-    return lambda name: _tensor(files[weights.tensors[name].file], weights.tensors[name])
-
-
-def read(weights: Weights) -> "Iterator[tuple[str, Tensor]]":
-    """Every tensor by name, each read when it is asked for. Raises what safetensors raises for a damaged file."""
-    read_one = reader(weights)
-    for name in weights.tensors:
-        yield name, read_one(name)
-
-
 @lru_cache(maxsize=32)
 def _decoded(file: Path, changed: int) -> Weights:
     """Of a file as it was at that time."""
     return msgspec.json.decode(file.read_bytes(), type=Weights)
-
-
-def _tensor(file: object, each: Stored) -> "Tensor":
-    import torch
-
-    if each.turn == "identity":
-        return torch.eye(each.shape[0])
-    rows = slice(*each.rows) if each.rows else slice(None)
-    found = file.get_slice(each.key)[rows] if each.rows else file.get_tensor(each.key)  # pyright: ignore[reportAttributeAccessIssue]
-    if each.scale:
-        scale = file.get_tensor(each.scale).to(torch.float32)  # pyright: ignore[reportAttributeAccessIssue]
-        if scale.numel() > 1:
-            scale = scale.flatten()[rows].reshape(-1, *[1] * (found.ndim - 1))
-        found = found.to(torch.float32) * scale
-    return turned(Place(each.key, each.rows, each.turn), found)

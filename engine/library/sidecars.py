@@ -251,7 +251,7 @@ def _trained_words(frequencies: str) -> tuple[str, ...]:
 
 _FAMILIES: tuple[tuple[str, str], ...] = (
     (r"flux ?2", "FLUX.2"),
-    (r"flux", flux.FAMILY.name),
+    (r"\bflux", flux.FAMILY.name),
     (r"pony ?(?:diffusion)? ?v? ?7|aura ?flow", "AuraFlow"),
     (r"pony|illustrious|noob ?ai", sdxl.FAMILY.name),
     (r"(?:sd ?xl|stable diffusion xl).*refiner", sdxl_refiner.FAMILY.name),

@@ -23,7 +23,7 @@ from engine.formats.sd_keys import current_names
 from engine.library.headers.predictions import prediction_of
 from engine.library.layouts import Found, denoiser_in, part_in
 from engine.library.opened_weights import FILE, Stored, Weights, home, stored
-from engine.library.recognise import TOKENIZER_FILES, is_heavy, read_json, recognise, weight_files
+from engine.library.recognise import T5_PIECES, TOKENIZER_FILES, is_heavy, read_json, recognise, weight_files
 from engine.paths import RESOURCES, models, ready, sync
 
 RECIPE = 1
@@ -37,6 +37,8 @@ _SCALES = (".scale_weight", ".weight_scale")
 _V, _ZERO_SNR = "v-prediction", "zero terminal SNR"
 _V_SAMPLE = 96
 """Latents a side of the pictures that SD 2.x learned velocity from."""
+_T5 = (*TOKENIZER_FILES["T5Tokenizer"], T5_PIECES)
+"""What a T5 tokenizer is made of: any of these."""
 _LABELS = {"vae": "VAE", "unet": "U-Net", "transformer": "transformer"}
 _EYE = {("sd3", "text_encoder")}
 """Encoders that are projected, as their class has it, by a matrix that changes nothing, whatever the file says.
@@ -212,9 +214,15 @@ def part_of(file: Path, family: Family, part: str) -> Part:
 
 def _t5_tokenizer() -> Path | None:
     """The folder of the T5 tokenizer of any installed model: they are all the same."""
-    (name,) = TOKENIZER_FILES["T5Tokenizer"]
-    places = (folder / part for folder in _installed() for part in ("tokenizer_2", "tokenizer_3"))
-    return next((place for place in places if (place / name).is_file()), None)
+    for folder in _installed():
+        try:
+            named = read_json(folder / "model_index.json")
+        except EaselError:
+            continue
+        for part in ("tokenizer_2", "tokenizer_3"):  # in other families, the first is a second one of CLIP's
+            if "T5Tokenizer" in str(named.get(part)) and any((folder / part / name).is_file() for name in _T5):
+                return folder / part
+    return None
 
 
 def _installed() -> list[Path]:
@@ -286,9 +294,11 @@ def _put_tokenizer(target: Path, family: Family, words: str, other: Path | None)
     """CLIP's is our own; hard links where the file system has them."""
     target.mkdir()
     _write(target / "tokenizer_config.json", _config(family, words, "tokenizer_config.json"))
-    names = TOKENIZER_FILES[family.components[words]]
+    names = _T5 if family.components[words] == "T5Tokenizer" else TOKENIZER_FILES["CLIPTokenizer"]
     source = other or CLIP
     for name in names:
+        if not (source / name).is_file():
+            continue
         try:
             os.link(source / name, target / name)
         except OSError:

@@ -342,6 +342,19 @@ def test_ten_thousand_entries_and_only_those_in_sight_are_decoded(
     assert len(screen.cards._cards._small) < 200
 
 
+@pytest.mark.parametrize(("width", "columns"), [(1080, 3), (1280, 4), (1920, 6)])
+def test_the_cards_fill_the_line(qtbot: QtBot, window: MainWindow, state: State, width: int, columns: int) -> None:
+    window.resize(width, 700)
+    state.set("screen", "models")
+    state.take(Entries(entries=tuple(structs.replace(LORA, path=f"/m/{number}") for number in range(20))))
+    qtbot.wait(100)
+    cards = window.models_screen.cards
+    places = [cards.visualRect(cards.model().index(row, 0)) for row in range(columns + 1)]
+    assert len({place.top() for place in places[:columns]}) == 1
+    assert places[columns].top() > places[0].top()
+    assert cards.viewport().width() - places[columns - 1].right() < 24
+
+
 def test_every_kind_has_a_name() -> None:
     assert list(sentences.KINDS) == list(KINDS)
 

