@@ -123,6 +123,16 @@ def _take(part: Path, target: Path) -> None:
     part.unlink()
 
 
+def clear_leftovers(folder: Path, suffix: str) -> None:
+    """Remove the half-written files `.easel-PID-….part` of that kind whose programs are gone."""
+    import psutil
+
+    for part in folder.glob(f".easel-*-*{suffix}{PART}"):
+        owner = part.name.split("-")[1]
+        if owner.isdigit() and not psutil.pid_exists(int(owner)):
+            part.unlink(missing_ok=True)
+
+
 def sync(path: Path) -> None:
     """Wait until a file, or a folder's list of names, is on the disk."""
     if path.is_dir() and os.name == "nt":

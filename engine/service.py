@@ -14,7 +14,6 @@ from pathlib import Path
 from typing import NamedTuple
 
 import msgspec
-import psutil
 
 from engine import keeping, paths, pictures
 from engine.child import Child
@@ -199,7 +198,7 @@ class Service:
         try:
             todo = orders(request)
             folder = paths.ready(Path(request.folder) if request.folder else paths.pictures())
-            _clear_leftovers(folder)
+            paths.clear_leftovers(folder, ".png")
         except EaselError as error:
             self._tell(_failed(error, request))
             return
@@ -357,11 +356,3 @@ def _failed(error: EaselError, request: Generate | None = None) -> Failed:
         fault="request" if isinstance(error, BadInput) else "engine",
         settings=request.settings if request else None,
     )
-
-
-def _clear_leftovers(folder: Path) -> None:
-    """Remove half-written pictures of programs that are gone."""
-    for part in folder.glob(f".easel-*-*.png{paths.PART}"):
-        owner = part.name.split("-")[1]
-        if owner.isdigit() and not psutil.pid_exists(int(owner)):
-            part.unlink(missing_ok=True)

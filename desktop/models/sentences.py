@@ -90,9 +90,12 @@ def total(entries: Iterable[Entry]) -> str:
 
 
 def doing(event: Preparing | Converting) -> str:
-    """What is being done, how far it is and how long it takes."""
+    """What is being done, how far it is and how long it takes; the words for it are known without the name in it."""
     percent = round(event.done * 100)
-    parts = [tr("{what}: {percent} %").format(what=tr(event.what), percent=percent)]
+    before, quoted, rest = event.what.partition("“")
+    name, _, after = rest.rpartition("”")
+    what = tr(f"{before}“{{name}}”{after}" if quoted else event.what).replace("{name}", name)
+    parts = [tr("{what}: {percent} %").format(what=what, percent=percent)]
     if isinstance(event, Converting):
         if event.paused:
             parts.append(tr("paused"))

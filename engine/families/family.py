@@ -38,6 +38,15 @@ class Family(NamedTuple):
     """The families that can finish its pictures, being of the same latents and the same noise."""
     without: frozenset[str] = frozenset()
     """Settings that it cannot use; what they say is left aside."""
+    prefixes: Mapping[str, tuple[str, ...]] = {}
+    """Text encoder → what the names of its tensors may begin with in a single file."""
+    unprojected: frozenset[str] = frozenset()
+    """Text encoders that are projected, as their class has it, by a matrix that changes nothing, whatever a single file
+    says. Sources: sd3.5, `other_impls.py`; diffusers, `create_diffusers_clip_model_from_ldm`."""
+    velocity_latents: int = 0
+    """Latents a side of the pictures that its models for velocity were made with; 0 where none is without a mark."""
+    unguided: Mapping[str, Any] = {}
+    """What the scheduler of a model that reads no guidance scale has otherwise."""
     modelspec: tuple[str, str] = ("", "")
     """How checkpoints name it in their metadata (https://github.com/Stability-AI/ModelSpec), if they predict the noise
     and if they predict velocity; empty for a family that Easel writes none of."""

@@ -28,4 +28,9 @@ FAMILY = Family(
     schedulers={name: each for name, each in FLOW.items() if name != "Heun"},  # its pipelines give their own sigmas
     defaults={"guidance_scale": 3.5, "scheduler": "Euler", "steps": 28},
     without=frozenset({"negative_prompt"}),
+    prefixes={  # as ComfyUI writes them
+        "text_encoder": ("text_encoders.clip_l.transformer.",),
+        "text_encoder_2": ("text_encoders.t5xxl.transformer.",),
+    },
+    unguided={"shift": 1.0, "use_dynamic_shifting": False},
 )

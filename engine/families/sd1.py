@@ -30,5 +30,6 @@ FAMILY = Family(
     components=COMPONENTS,
     options=OPTIONS,
     marks={"cross_attention_dim": 768},
+    prefixes={"text_encoder": ("cond_stage_model.transformer.", "cond_stage_model.model.")},
     modelspec=("stable-diffusion-v1", "stable-diffusion-v1"),
 )

@@ -11,5 +11,7 @@ FAMILY = Family(
     components=COMPONENTS,
     options=OPTIONS,
     marks={"cross_attention_dim": 1024},
+    prefixes={"text_encoder": ("cond_stage_model.model.", "cond_stage_model.transformer.")},
+    velocity_latents=96,
     modelspec=("stable-diffusion-v2-512", "stable-diffusion-v2-768-v"),
 )

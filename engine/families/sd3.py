@@ -29,4 +29,10 @@ FAMILY = Family(
     optional=frozenset({"text_encoder_3", "tokenizer_3"}),
     schedulers=FLOW,
     defaults={"guidance_scale": 4.5, "scheduler": "Euler", "steps": 28},
+    prefixes={  # as ComfyUI writes them
+        "text_encoder": ("text_encoders.clip_l.transformer.",),
+        "text_encoder_2": ("text_encoders.clip_g.transformer.",),
+        "text_encoder_3": ("text_encoders.t5xxl.transformer.",),
+    },
+    unprojected=frozenset({"text_encoder"}),
 )

@@ -27,5 +27,9 @@ FAMILY = Family(
     options={"add_watermarker": False},
     refined_by=frozenset({"sdxl", "sdxl-refiner"}),
     marks={"cross_attention_dim": 2048},
+    prefixes={
+        "text_encoder": ("conditioner.embedders.0.transformer.",),
+        "text_encoder_2": ("conditioner.embedders.1.model.",),
+    },
     modelspec=("stable-diffusion-xl-v1-base", "stable-diffusion-xl-v1-base"),
 )

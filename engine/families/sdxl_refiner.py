@@ -11,5 +11,6 @@ FAMILY = Family(
     components={part: name for part, name in BASE.components.items() if part not in ("text_encoder", "tokenizer")},
     options={**BASE.options, "text_encoder": None, "tokenizer": None, "requires_aesthetics_score": True},
     marks={"cross_attention_dim": 1280},
+    prefixes={"text_encoder_2": ("conditioner.embedders.0.model.",)},
     modelspec=("stable-diffusion-xl-v1-refiner", "stable-diffusion-xl-v1-refiner"),
 )

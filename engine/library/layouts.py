@@ -46,25 +46,6 @@ _ENCODERS = (
 )
 _DENOISERS = ("model.diffusion_model.", "diffusion_model.", "")
 _AUTOENCODERS = ("first_stage_model.", "vae.")
-_TEXT = {
-    "sd1": {"text_encoder": ("cond_stage_model.transformer.", "cond_stage_model.model.")},
-    "sd2": {"text_encoder": ("cond_stage_model.model.", "cond_stage_model.transformer.")},
-    "sdxl": {
-        "text_encoder": ("conditioner.embedders.0.transformer.",),
-        "text_encoder_2": ("conditioner.embedders.1.model.",),
-    },
-    "sdxl-refiner": {"text_encoder_2": ("conditioner.embedders.0.model.",)},
-    "sd3": {
-        "text_encoder": ("text_encoders.clip_l.transformer.",),
-        "text_encoder_2": ("text_encoders.clip_g.transformer.",),
-        "text_encoder_3": ("text_encoders.t5xxl.transformer.",),
-    },
-    "flux": {
-        "text_encoder": ("text_encoders.clip_l.transformer.",),
-        "text_encoder_2": ("text_encoders.t5xxl.transformer.",),
-    },
-}
-"""What the names of each text encoder begin with; the later families' as ComfyUI writes them."""
 
 
 class Found(NamedTuple):
@@ -107,7 +88,7 @@ def layouts_of(family: Family, part: str) -> tuple[tuple[str, ...], tuple[Layout
         return _DENOISERS, (UNET, SD3, FLUX)
     if part == "vae":
         return _AUTOENCODERS, _VAES
-    return _TEXT[family.name][part], _ENCODERS
+    return family.prefixes[part], _ENCODERS
 
 
 def published_form(family: Family, part: str) -> tuple[str, Layout]:

@@ -14,7 +14,7 @@ from engine.library.roots import Root
 from engine.library.walk import Folder, Thing, Walk
 from engine.messages import Entry, Scanned
 
-READER = 1
+READER = 2
 """One more whenever files are recognised better than before, so that they are read again."""
 BATCH = 200
 """Entries at most between two events."""

@@ -35,16 +35,9 @@ _NUMBERS = ("F16", "BF16", "F32", "F64", "F8_E4M3", "F8_E5M2")
 _SCALES = (".scale_weight", ".weight_scale")
 """What a weight in 8 bits must be multiplied with, in place of its ".weight"; ComfyUI's older and newer name."""
 _V, _ZERO_SNR = "v-prediction", "zero terminal SNR"
-_V_SAMPLE = 96
-"""Latents a side of the pictures that SD 2.x learned velocity from."""
 _T5 = (*TOKENIZER_FILES["T5Tokenizer"], T5_PIECES)
 """What a T5 tokenizer is made of: any of these."""
 _LABELS = {"vae": "VAE", "unet": "U-Net", "transformer": "transformer"}
-_EYE = {("sd3", "text_encoder")}
-"""Encoders that are projected, as their class has it, by a matrix that changes nothing, whatever the file says.
-
-Sources: sd3.5, `other_impls.py`; diffusers, `create_diffusers_clip_model_from_ldm`.
-"""
 
 
 class Source(msgspec.Struct, frozen=True):
@@ -133,7 +126,7 @@ def _judged(file: Path, found: Found, family: Family, part: str, tokenizer: Path
         places = found.layout.places(config)
     except (LookupError, ValueError, TypeError, ZeroDivisionError) as error:
         raise _odd(file, part, str(error)) from error
-    if (family.name, part) in _EYE:
+    if part in family.unprojected:
         width = config["hidden_size"]
         places["text_projection.weight"] = Place("", (0, width), "identity")
         config["projection_dim"] = width
@@ -236,8 +229,8 @@ def _installed() -> list[Path]:
 def _adjust(path: Path, family: Family, parts: dict[str, Part], variants: Collection[str]) -> None:
     """The native size of a model that was made with larger pictures than its family's first."""
     denoiser = parts[family.denoiser]
-    if family.name == "sd2" and _predicts_v(denoiser.config, family, path, variants):
-        parts[family.denoiser] = denoiser._replace(config=denoiser.config | {"sample_size": _V_SAMPLE})
+    if family.velocity_latents and _predicts_v(denoiser.config, family, path, variants):
+        parts[family.denoiser] = denoiser._replace(config=denoiser.config | {"sample_size": family.velocity_latents})
 
 
 def _scheduler(family: Family, denoiser: Config, path: Path, variants: Collection[str]) -> Config:
@@ -247,14 +240,14 @@ def _scheduler(family: Family, denoiser: Config, path: Path, variants: Collectio
         steps["prediction_type"] = "v_prediction"
     if _ZERO_SNR in variants:
         steps |= {"rescale_betas_zero_snr": True, "timestep_spacing": "trailing"}
-    if family.name == "flux" and not denoiser["guidance_embeds"]:  # schnell
-        steps |= {"shift": 1.0, "use_dynamic_shifting": False}
+    if family.unguided and not denoiser["guidance_embeds"]:
+        steps |= family.unguided
     return steps
 
 
 def _predicts_v(denoiser: Config, family: Family, path: Path, variants: Collection[str]) -> bool:
-    """Whether it predicts velocity; of SD 2.x, which has both kinds, one tensor tells, save of inpainting models."""
-    if family.name != "sd2" or denoiser["in_channels"] != 4 or not {_V, "epsilon"}.isdisjoint(variants):
+    """Whether it predicts velocity; of a family with both kinds one tensor tells, save of inpainting models."""
+    if not family.velocity_latents or denoiser["in_channels"] != 4 or not {_V, "epsilon"}.isdisjoint(variants):
         return _V in variants
     return prediction_of(path, read_header(path)) == _V
 

@@ -20,7 +20,7 @@ from engine.library.recipes import Recipe, autoencoder, check, flags, metadata, 
 from engine.library.single_file import SUFFIX, Part
 from engine.messages import ModelCard
 from engine.opened_tensors import reader
-from engine.paths import PART, publish, ready, sync, unwritten
+from engine.paths import PART, clear_leftovers, publish, ready, sync, unwritten
 from engine.patience import Report, paced
 
 _STORED = {"fp16": ("F16", torch.float16), "bf16": ("BF16", torch.bfloat16), "fp32": ("F32", torch.float32)}
@@ -79,6 +79,7 @@ def merge(recipe: Recipe, target: Path, report: Report, hashes: Mapping[str, str
         return change(mixed) if change else mixed
 
     made = target.with_name(f".easel-{os.getpid()}-{target.stem}{SUFFIX}{PART}")
+    clear_leftovers(target.parent, SUFFIX)
     try:
         with memory_said("There is too little memory to mix these models."), made.open("wb") as file:
             _write(file, head, _told(_tensors(wanted, tensor, recipe), report, target.stem, size - len(head)))

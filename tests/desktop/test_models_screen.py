@@ -9,6 +9,7 @@ from PySide6.QtGui import QDragEnterEvent, QDropEvent, QGuiApplication
 from PySide6.QtWidgets import QApplication, QFileDialog, QMenu, QMessageBox, QWidget
 from pytestqt.qtbot import QtBot
 
+from desktop import words
 from desktop.main_window import MainWindow
 from desktop.models import sentences
 from desktop.models.cards import ENTRY
@@ -115,7 +116,7 @@ def test_kind_family_and_state_sift(qtbot: QtBot, screen: Screen, state: State) 
     assert [filters.kinds.itemText(place) for place in range(filters.kinds.count())] == [
         "All kinds", "Model", "LoRA", "VAE",
     ]  # fmt: skip
-    for choice, words, found in (
+    for choice, named, found in (
         (filters.kinds, "Model", ["Deliberate v3", "torn"]),
         (filters.standings, "Broken", ["torn"]),
         (filters.standings, "Ready", ["Deliberate v3"]),
@@ -123,7 +124,7 @@ def test_kind_family_and_state_sift(qtbot: QtBot, screen: Screen, state: State) 
         (filters.families, "Stable Diffusion 1.x", ["Deliberate v3"]),
     ):
         choice.setFocus()
-        choice.setCurrentIndex(choice.findText(words))
+        choice.setCurrentIndex(choice.findText(named))
         choice.activated.emit(choice.currentIndex())
         assert shown(screen) == found
     assert screen.bar._found.text().startswith("1 of 4 shown")
@@ -353,6 +354,14 @@ def test_the_cards_fill_the_line(qtbot: QtBot, window: MainWindow, state: State,
     assert len({place.top() for place in places[:columns]}) == 1
     assert places[columns].top() > places[0].top()
     assert cards.viewport().width() - places[columns - 1].right() < 24
+
+
+def test_what_takes_long_is_said_in_the_window_s_language() -> None:
+    words.use("zh_Hans")
+    going = Converting(path="", precision="int8", what="Converting “{a} “b””", done=0.5)
+    assert sentences.doing(going) == "正在转换“{a} “b””：50%"
+    words.use("en")
+    assert sentences.doing(going) == "Converting “{a} “b””: 50 %"
 
 
 def test_every_kind_has_a_name() -> None:

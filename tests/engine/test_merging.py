@@ -299,6 +299,8 @@ def test_nothing_is_replaced_and_nothing_half_done_stays(
 ) -> None:
     target = tmp_path / "out" / "made.safetensors"
     recipe = Recipe(models=(index.find(str(files("a", "sd1"))),))
+    target.parent.mkdir()
+    (target.parent / ".easel-4194305-killed.safetensors.part").touch()  # a higher number than a process has
     first, second = (merge(recipe, target, lambda *_: None, {}).path for _ in range(2))
     assert (first, second.name) == (target, "made-2.safetensors")
 
