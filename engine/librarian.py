@@ -3,6 +3,7 @@
 import logging
 import queue
 import threading
+import time
 from collections import deque
 from collections.abc import Callable
 from pathlib import Path
@@ -68,6 +69,8 @@ class Librarian:
         self._porter: threading.Thread | None = None
         self._look, self._stopping = threading.Event(), threading.Event()
         self._last = Scanned()
+        self._has_more = False
+        """Whether there may be files left whose hashes are not counted."""
         self._jobs: set[str] = set()
         """Those that can be cancelled."""
         self._called_off: set[str] = set()
@@ -238,7 +241,7 @@ class Librarian:
                     self._look_around(catalogue)
                 except EaselError as error:
                     self._fail(error, "")
-                self._look.wait(WATCH_SECONDS)
+                self._look.wait(0 if self._has_more else WATCH_SECONDS)
         finally:
             catalogue.close()
 
@@ -254,8 +257,10 @@ class Librarian:
                 has_changed = has_changed or bool(event.changed or event.gone)
             if has_changed:
                 self._changed()
-        while not self._is_wanted() and (entry := hash_next(catalogue, self._is_wanted)):
+        until = time.monotonic() + WATCH_SECONDS
+        while time.monotonic() < until and not self._is_wanted() and (entry := hash_next(catalogue, self._is_wanted)):
             self._say_changed([entry])
+        self._has_more = time.monotonic() >= until
 
     def _is_wanted(self) -> bool:
         return self._stopping.is_set() or self._look.is_set()
