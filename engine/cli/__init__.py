@@ -49,8 +49,19 @@ def main(arguments: list[str]) -> int:
     """Run one verb; the exit code. Raises EaselError."""
     if arguments[0] not in VERBS and not arguments[0].startswith("-"):
         raise BadInput(f"There is no verb “{arguments[0][:40]}”.", closest(arguments[0], list(VERBS)))
-    chosen = parser().parse_args(arguments)
+    chosen = _chosen(arguments)
     return chosen.run(chosen)
+
+
+def _chosen(arguments: list[str]) -> argparse.Namespace:
+    """What was typed; names may stand behind flags, which argparse takes for unknown words (until Python 3.12)."""
+    whole = parser()
+    chosen, more = whole.parse_known_args(arguments)
+    if more and (not hasattr(chosen, "names") or any(each.startswith("-") for each in more)):
+        whole.error(f"unrecognized arguments: {' '.join(more)}")
+    if more:
+        chosen.names = [*chosen.names, *more]
+    return chosen
 
 
 def parser() -> argparse.ArgumentParser:
