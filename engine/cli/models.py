@@ -6,7 +6,8 @@ from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from engine.cli import merge
+from engine.cli.merge import add as add_merge
+from engine.cli.merge import run as run_merge
 from engine.cli.terminal import finish, print_json, status
 from engine.errors import BAD_INPUT, DONE, BadInput, EaselError, closest
 from engine.families import FAMILIES
@@ -36,7 +37,7 @@ def add(verb: argparse.ArgumentParser) -> None:
         default="auto",
         help="what to convert for, or the numbers of what is merged: fp16 if not given",
     )
-    merge.add(verb)
+    add_merge(verb)
     verb.add_argument("--clear", action="store_true", help="with “cache”: remove the compiled graphs")
     finish(verb, _run)
 
@@ -50,7 +51,7 @@ def _run(chosen: argparse.Namespace) -> int:
         return _list(chosen) if chosen.action == "list" else _scan(chosen.json)
     if not chosen.names:
         raise BadInput(f"Which model is “{chosen.action}” for?", "Name one; “easel models” lists them.")
-    verb = {"add": _add, "info": _info, "convert": _convert, "merge": merge.run, "remove": _remove}[chosen.action]
+    verb = {"add": _add, "info": _info, "convert": _convert, "merge": run_merge, "remove": _remove}[chosen.action]
     return verb(chosen)
 
 

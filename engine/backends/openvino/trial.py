@@ -70,7 +70,7 @@ class _Piece:
         picture: Any = latents
         for width in WIDTHS:
             picture = self._transformed(self._convolved(picture, width), words, width)
-        return openvino.Model([picture], [latents, words])
+        return openvino.Model([picture], [latents, words])  # pyright: ignore[reportGeneralTypeIssues]
 
     def _convolved(self, picture: Any, width: int) -> Any:
         first = self._convolution(_normed(picture), width)
