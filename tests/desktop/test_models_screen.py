@@ -343,7 +343,7 @@ def test_ten_thousand_entries_and_only_those_in_sight_are_decoded(
     assert len(screen.cards._cards._small) < 200
 
 
-@pytest.mark.parametrize(("width", "columns"), [(1080, 3), (1280, 4), (1920, 6)])
+@pytest.mark.parametrize(("width", "columns"), [(1080, 3), (1280, 4), (1920, 7)])
 def test_the_cards_fill_the_line(qtbot: QtBot, window: MainWindow, state: State, width: int, columns: int) -> None:
     window.resize(width, 700)
     state.set("screen", "models")
