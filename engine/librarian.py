@@ -15,7 +15,7 @@ from engine.conversion import Conversion
 from engine.errors import BadInput, Cancelled, EaselError
 from engine.library import intake, roots, scan
 from engine.library.catalogue import Catalogue
-from engine.library.conversions import converted
+from engine.library.conversions import with_conversions
 from engine.library.hashes import hash_next
 from engine.messages import (
     Browse,
@@ -123,7 +123,7 @@ class Librarian:
     def _handle(self, wish: "Wish | _Cancelled | _Converted", catalogue: Catalogue) -> None:
         match wish:
             case Browse():
-                self._tell(Entries(job=wish.job, entries=tuple(self._whole(catalogue.entries()))))
+                self._tell(Entries(job=wish.job, entries=tuple(with_conversions(catalogue.entries()))))
                 self._begin_walking()
                 if catalogue.note:
                     raise EaselError(catalogue.note, "")
@@ -253,7 +253,7 @@ class Librarian:
             has_changed = False
             for event in scan.scan(catalogue, folders, self._stopping.is_set):
                 self._last = structs.replace(event, changed=(), gone=())
-                self._tell(structs.replace(event, changed=tuple(self._whole(list(event.changed)))))
+                self._tell(structs.replace(event, changed=tuple(with_conversions(event.changed))))
                 has_changed = has_changed or bool(event.changed or event.gone)
             if has_changed:
                 self._changed()
@@ -269,12 +269,7 @@ class Librarian:
 
     def _say_changed(self, changed: list[Entry], gone: tuple[str, ...] = ()) -> None:
         """Tell of entries outside a scan, without a word on how far a scan is."""
-        self._tell(structs.replace(self._last, changed=tuple(self._whole(changed)), gone=gone))
-
-    def _whole(self, found: list[Entry]) -> list[Entry]:
-        """The entries with what they are converted to."""
-        known = converted()
-        return [structs.replace(each, converted=known[each.path]) if each.path in known else each for each in found]
+        self._tell(structs.replace(self._last, changed=tuple(with_conversions(changed)), gone=gone))
 
     def _fail(self, error: EaselError, job: str) -> None:
         _log.info("%s", type(error).__name__)

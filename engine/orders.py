@@ -26,7 +26,7 @@ def orders(request: Generate) -> Sequence[Draw | Lay]:
 
     Raises BadInput for values out of range, names that nothing is installed under, and what does not fit together.
     """
-    card_of = cache(index.find)  # which reads every model's files
+    card_of = cache(index.find)  # which reads the model's files
     draws = [order for settings in _cells(request) for order in _draws(request.job, settings, card_of)]
     if not request.grid:
         return draws

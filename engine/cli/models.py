@@ -2,7 +2,7 @@
 
 import argparse
 import sys
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -13,7 +13,7 @@ from engine.errors import BAD_INPUT, DONE, BadInput, EaselError, closest
 from engine.families import FAMILIES
 from engine.library import index, intake, roots
 from engine.library.catalogue import Catalogue
-from engine.library.conversions import converted
+from engine.library.conversions import with_conversions
 from engine.library.guess import KINDS
 from engine.library.scan import scan
 from engine.messages import Entry, Failed, Preparing
@@ -82,7 +82,7 @@ def _list(chosen: argparse.Namespace) -> int:
         raise BadInput(f"“{chosen.family[:40]}” is no family.", closest(chosen.family, list(FAMILIES)))
     with _library() as catalogue:
         _look_around(catalogue)
-        for entry in _whole(catalogue.entries()):
+        for entry in with_conversions(catalogue.entries()):
             if chosen.kind in (None, entry.sort) and chosen.family in (None, entry.family):
                 print_json(entry) if chosen.json else print(_line(entry))
     return DONE
@@ -117,7 +117,7 @@ def _add(chosen: argparse.Namespace) -> int:
                     print(taken.path)
         known = {entry.path for entry in catalogue.entries()}
         _look_around(catalogue)
-        new = [entry for entry in _whole(catalogue.entries()) if entry.path not in known]
+        new = [entry for entry in with_conversions(catalogue.entries()) if entry.path not in known]
     for entry in new:
         if chosen.json:
             print_json(entry)
@@ -130,7 +130,7 @@ def _info(chosen: argparse.Namespace) -> int:
     with _library() as catalogue:
         _look_around(catalogue)
         for name in chosen.names:
-            (entry,) = _whole([_found(name, catalogue)])
+            (entry,) = with_conversions([_found(name, catalogue)])
             print_json(entry) if chosen.json else _describe(entry)
     return DONE
 
@@ -184,13 +184,6 @@ def _near(name: str, names: list[str]) -> str:
     """The one that may be meant, where there are too many to name them all."""
     advice = closest(name, names)
     return advice if advice.startswith("Did") else "“easel models” lists them."
-
-
-def _whole(found: Iterable[Entry]) -> list[Entry]:
-    from msgspec.structs import replace
-
-    known = converted()
-    return [replace(entry, converted=known.get(entry.path, ())) for entry in found]
 
 
 def _line(entry: Entry) -> str:

@@ -3,9 +3,10 @@
 from engine.errors import BadInput, closest
 from engine.library.autoencoders import autoencoder_for
 from engine.library.image_prompts import chosen
+from engine.library.named import file_at
 from engine.library.nets import net_for
 from engine.library.preprocessors import model_for
-from engine.library.shelves import WEIGHTS, file_at, named
+from engine.library.shelves import WEIGHTS, named
 from engine.messages import Adapters, ChosenLora, ModelCard
 from engine.prompt import parse
 from engine.settings import LANCZOS, GenerateSettings, LoraUse
@@ -38,7 +39,7 @@ def needed(settings: GenerateSettings, card: ModelCard) -> Adapters:
 
 def _lora(use: LoraUse) -> ChosenLora:
     known = named("lora")
-    path = known.get(use.name.casefold()) or file_at(use.name)
+    path = known.get(use.name.casefold()) or file_at(use.name, WEIGHTS)
     if path is None:
         raise BadInput(
             f"There is no LoRA named “{use.name[:80]}”.",

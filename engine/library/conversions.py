@@ -1,12 +1,14 @@
 """What has been converted for OpenVINO, as the conversions say themselves, and still holds."""
 
 import logging
+from collections.abc import Iterable
 from importlib.metadata import version
 from pathlib import Path
 
 import msgspec
-from msgspec import Struct
+from msgspec import Struct, structs
 
+from engine.messages import Entry
 from engine.paths import cache
 
 NOTE = "source.json"
@@ -67,6 +69,12 @@ def converted() -> dict[str, tuple[str, ...]]:
             model = _file_behind(source.model)
             found[model] = (*found.get(model, ()), *source.precisions)
     return found
+
+
+def with_conversions(entries: Iterable[Entry]) -> list[Entry]:
+    """The entries with what they are converted to."""
+    known = converted()
+    return [structs.replace(each, converted=known[each.path]) if each.path in known else each for each in entries]
 
 
 def _file_behind(model: str) -> str:

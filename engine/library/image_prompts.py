@@ -7,8 +7,9 @@ from engine import paths
 from engine.errors import BadInput, EaselError, closest
 from engine.formats.headers import header_of
 from engine.formats.safetensors import Tensor
+from engine.library.named import file_at
 from engine.library.recognise import read_json
-from engine.library.shelves import WEIGHTS, file_at, shelved
+from engine.library.shelves import WEIGHTS, shelved
 from engine.messages import ChosenImagePrompt, ModelCard
 from engine.uses import ImagePrompt
 
@@ -43,7 +44,7 @@ def _adapter(name: str, card: ModelCard) -> Path:
                 where="image_prompts",
             )
         return path
-    path = known.get(name.casefold()) or file_at(name)
+    path = known.get(name.casefold()) or file_at(name, WEIGHTS)
     if path is None:
         raise BadInput(
             f"There is no IP-Adapter named “{name[:80]}”.", closest(name, [each.stem for each in known.values()]),

@@ -47,9 +47,7 @@ class _Item(NamedTuple):
 
 def folder_for(kind: Kind) -> Path:
     """Easel's own folder for files of a kind."""
-    known = {"embedding": "embeddings"}
-    own = ("lora", "controlnet", "t2i_adapter", "ip_adapter", "vae", "upscaler", "preprocessor", *known)
-    return paths.adapters(known.get(kind, kind))[0] if kind in own else paths.models()
+    return paths.adapters(roots.FOLDERS[kind])[0] if kind in roots.FOLDERS else paths.models()
 
 
 def take_in(chosen: Iterable[Path], how: Literal["copy", "move"], report: Report) -> Iterator[Taken]:

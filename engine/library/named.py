@@ -1,12 +1,22 @@
 """Things that are named by their path rather than by the name they are installed under."""
 
+from collections.abc import Callable
 from pathlib import Path
 
 
 def folder_at(name: str) -> Path | None:
     """The folder of a component in diffusers' form at that path; None where there is none."""
+    return _at(name, lambda path: (path / "config.json").is_file())
+
+
+def file_at(name: str, suffixes: tuple[str, ...]) -> Path | None:
+    """The file with one of these endings at that path; None where there is none."""
+    return _at(name, lambda path: path.suffix.lower() in suffixes and path.is_file())
+
+
+def _at(name: str, is_one: Callable[[Path], bool]) -> Path | None:
     path = Path(name).expanduser()
     try:
-        return path.resolve() if (path / "config.json").is_file() else None
+        return path.resolve() if is_one(path) else None
     except (OSError, ValueError):  # a name that no path can have
         return None

@@ -6,9 +6,9 @@ from typing import Any
 from engine.controls import KINDS, LINES
 from engine.errors import BadInput, EaselError, closest
 from engine.formats.net_files import ADAPTER, CONTROLNET, UNION, read_net
-from engine.library.named import folder_at
+from engine.library.named import file_at, folder_at
 from engine.library.recognise import read_json
-from engine.library.shelves import WEIGHTS, file_at, shelved
+from engine.library.shelves import WEIGHTS, shelved
 from engine.messages import ModelCard
 from engine.uses import ControlUse
 
@@ -27,7 +27,7 @@ def net_for(use: ControlUse, card: ModelCard) -> Path:
     kind = use.shows or use.kind
     if not use.net:
         return _fitting(kind, list(known.values()), card)
-    path = known.get(use.net.casefold()) or folder_at(use.net) or file_at(use.net)
+    path = known.get(use.net.casefold()) or folder_at(use.net) or file_at(use.net, WEIGHTS)
     if path is None:
         raise BadInput(
             f"There is no ControlNet named “{use.net[:80]}”.", closest(use.net, list(map(_name, known.values()))),

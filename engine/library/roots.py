@@ -16,11 +16,11 @@ MAX_YAML = 2**20
 EXTRA = "extra_model_paths.yaml"
 _log = logging.getLogger(__name__)
 
-_OWN: dict[str, Kind] = {
-    "lora": "lora", "embeddings": "embedding", "controlnet": "controlnet", "t2i_adapter": "t2i_adapter",
+FOLDERS: dict[Kind, str] = {
+    "lora": "lora", "embedding": "embeddings", "controlnet": "controlnet", "t2i_adapter": "t2i_adapter",
     "ip_adapter": "ip_adapter", "vae": "vae", "upscaler": "upscaler", "preprocessor": "preprocessor",
 }  # fmt: skip
-"""What lies in Easel's own folders for adapters."""
+"""Easel's own folders for adapters."""
 _A1111: dict[str, Kind] = {
     "models/Stable-diffusion": "checkpoint", "models/VAE": "vae", "models/VAE-approx": "preview_decoder",
     "models/Lora": "lora", "models/LyCORIS": "lora", "models/ControlNet": "controlnet",
@@ -146,7 +146,7 @@ def _blocks(file: Path) -> list[dict[str, Any]]:
 
 def _own() -> Iterator[Root]:
     yield Root(paths.models(), "checkpoint", str(paths.models()))
-    for name, kind in _OWN.items():
+    for kind, name in FOLDERS.items():
         own, starters = paths.adapters(name)
         yield Root(own, kind, str(own))
         yield Root(starters, kind, str(paths.STARTER.parent))

@@ -9,13 +9,10 @@ from engine import paths
 from engine.errors import EaselError
 from engine.library.catalogue import Catalogue, file_of_catalogue
 from engine.library.guess import Kind
+from engine.library.roots import FOLDERS
 
 WEIGHTS = (".safetensors", ".sft", ".ckpt", ".pt", ".pth", ".bin")
 """How files that may hold weights end; what they are their first bytes tell."""
-_FOLDERS: dict[Kind, str] = {
-    "lora": "lora", "embedding": "embeddings", "controlnet": "controlnet", "t2i_adapter": "t2i_adapter",
-    "ip_adapter": "ip_adapter", "vae": "vae", "upscaler": "upscaler",
-}  # fmt: skip
 _log = logging.getLogger(__name__)
 
 
@@ -23,7 +20,7 @@ def shelved(kind: Kind) -> Iterator[Path]:
     """Every file and folder of a kind: the person's own first, then what other programs' folders have, then the
     starter's. Easel's own folders are looked into; of the others counts what the library knows of them.
     """
-    own, starters = paths.adapters(_FOLDERS[kind])
+    own, starters = paths.adapters(FOLDERS[kind])
     yield from _inside(own)
     yield from _elsewhere(_stamp()).get(kind, ())
     yield from _inside(starters)
@@ -36,15 +33,6 @@ def named(kind: Kind, suffixes: tuple[str, ...] = WEIGHTS) -> dict[str, Path]:
         if path.suffix.lower() in suffixes and path.is_file():
             found.setdefault(path.stem.casefold(), path)
     return found
-
-
-def file_at(name: str, suffixes: tuple[str, ...] = WEIGHTS) -> Path | None:
-    """A file that was named by its path; None where there is none."""
-    path = Path(name).expanduser()
-    try:
-        return path.resolve() if path.suffix.lower() in suffixes and path.is_file() else None
-    except (OSError, ValueError):  # a name that no path can have
-        return None
 
 
 def _inside(folder: Path) -> list[Path]:

@@ -9,9 +9,10 @@ from engine.errors import BadInput
 from engine.library.adapters import needed
 from engine.library.catalogue import Catalogue
 from engine.library.index import find
+from engine.library.named import file_at
 from engine.library.roots import roots
 from engine.library.scan import scan
-from engine.library.shelves import file_at, named
+from engine.library.shelves import WEIGHTS, named
 from engine.settings import GenerateSettings, LoraUse
 
 LORAS = Path(__file__).parents[1] / "data" / "lora"
@@ -55,4 +56,4 @@ def test_the_starters_are_there_without_a_library(home: Path) -> None:
 
 @pytest.mark.parametrize("name", ["", "a\0b", "x" * 5000, "/", "../../etc/passwd", "none.safetensors"])
 def test_names_that_no_file_has(name: str) -> None:
-    assert file_at(name) is None
+    assert file_at(name, WEIGHTS) is None
