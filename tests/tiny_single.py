@@ -180,7 +180,7 @@ def _sdxl(parts: Any, words: int, unet: Any) -> Any:
         text_encoder=CLIPTextModel(_text(768, words, "quick_gelu")),
         text_encoder_2=CLIPTextModelWithProjection(_text(1280, words)),
         unet=_unet(**(_XL | {"cross_attention_dim": 2048, "projection_class_embeddings_input_dim": 2816} | unet)),
-        scheduler=EulerDiscreteScheduler(**_NOISE),
+        scheduler=EulerDiscreteScheduler(timestep_spacing="leading", **_NOISE),
         add_watermarker=False,
         **parts,
     )
@@ -193,7 +193,7 @@ def _refiner(parts: Any, words: int, unet: Any) -> Any:
         tokenizer=None,  # pyright: ignore[reportArgumentType]
         text_encoder_2=CLIPTextModelWithProjection(_text(1280, words)),
         unet=_unet(**(_XL | {"cross_attention_dim": 1280, "projection_class_embeddings_input_dim": 2560} | unet)),
-        scheduler=EulerDiscreteScheduler(**_NOISE),
+        scheduler=EulerDiscreteScheduler(timestep_spacing="leading", **_NOISE),
         requires_aesthetics_score=True,
         add_watermarker=False,
         **parts,

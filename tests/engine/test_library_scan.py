@@ -345,8 +345,9 @@ def test_a_folder_in_two_roots_is_looked_through_once(library: Library) -> None:
     assert not changed(catalogue, added(catalogue))
 
 
-def test_easels_own_folders_are_scanned(shared_home: Path) -> None:
-    catalogue = Catalogue()
+@pytest.mark.usefixtures("shared_home")
+def test_easels_own_folders_are_scanned(tmp_path: Path) -> None:
+    catalogue = Catalogue(tmp_path / "library.sqlite")
     scanned = joined(scan(catalogue, roots(catalogue.roots())))
     catalogue.close()
     found = {entry.name: entry for entry in scanned.changed}
