@@ -16,10 +16,10 @@ from PySide6.QtWidgets import QApplication, QStyleFactory
 from desktop.create.invitation import EXAMPLES
 from desktop.engine_link import EngineLink
 from desktop.main_window import MainWindow
-from desktop.state import Now, State
+from desktop.state import LISTING, Now, State
 from engine import keeping
 from engine.errors import EaselError
-from engine.messages import Failed, Look, Recent
+from engine.messages import Browse, Failed, Recent
 from engine.settings import GenerateSettings, Preferences
 
 _log = logging.getLogger(__name__)
@@ -47,7 +47,8 @@ def run(arguments: list[str]) -> int:
 def open_window(state: State, link: EngineLink) -> MainWindow:
     """The window, shown; the engine starts once it is seen."""
     link.told.connect(state.take, Qt.ConnectionType.QueuedConnection)
-    link.send(Look())
+    state.sent(LISTING)
+    link.send(Browse(job=LISTING))
     link.send(Recent(folder=state.now.preferences.output))
     window = MainWindow(state, link)
     window.painted.connect(link.start)

@@ -1,6 +1,6 @@
 """What the screens show: one frozen value and one signal. The only place that understands events."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 from msgspec import Struct, structs
@@ -15,8 +15,7 @@ from engine.messages import (
     Entry,
     Event,
     Failed,
-    Library,
-    ModelCard,
+    Hindrance,
     Picture,
     Pictures,
     Preparing,
@@ -27,8 +26,12 @@ from engine.messages import (
     Started,
     WorkerLost,
 )
+from engine.offers import Offer, can_draw, meant, offers
 from engine.settings import GenerateSettings, Preferences
 
+LISTING = "listing"
+"""The job that asks what the library knows."""
+_Entries = Mapping[str, Entry]
 _SETTINGS = frozenset(GenerateSettings.__struct_fields__)
 _PREFERENCES = frozenset(Preferences.__struct_fields__)
 
@@ -50,7 +53,9 @@ class Now(Struct, frozen=True, kw_only=True):
     preferences: Preferences = Preferences()
     ready: Ready | None = None
     """What the machine can do; None while the engine starts or is gone."""
-    models: tuple[ModelCard, ...] = ()
+    models: tuple[Offer, ...] = ()
+    """What of the library can be drawn with."""
+    autoencoders: tuple[Offer, ...] = ()
     jobs: tuple[str, ...] = ()
     """Asked for and not done; the first is the one being made."""
     ending: str = ""
@@ -71,14 +76,43 @@ class Now(Struct, frozen=True, kw_only=True):
     """What the library knows, by path."""
     is_listed: bool = False
     """Whether the library has said what it knows."""
+    is_looked_through: bool = False
+    """Whether it has said, too, what of that is still there."""
     sieve: Sieve = Sieve()
     entry: str = ""
     """The path of the entry that is looked at."""
     scanning: Scanned | None = None
     """How far the look through the library's folders is."""
+    hindrances: tuple[Hindrance, ...] = ()
+    """What stood in its way, the last time it came to its end."""
     errands: Mapping[str, Preparing | Converting | None] = {}
     """What was asked of the library and is not done, by job; how far it is, where it takes long."""
     errand_trouble: Failed | None = None
+
+
+def _is_autoencoder(entry: Entry) -> bool:
+    return entry.sort == "vae" and entry.state in ("here", "missing")
+
+
+_LISTS: Mapping[str, Callable[[Entry], bool]] = {"models": can_draw, "autoencoders": _is_autoencoder}
+"""What people choose from, and which entries are in it."""
+
+
+def _offered(before: _Entries, now: _Entries, paths: Iterable[str]) -> dict[str, tuple[Offer, ...]]:
+    """The lists to choose from that are other ones, now that the entries of these paths are."""
+    touched = [
+        entry
+        for old, new in ((before.get(path), now.get(path)) for path in paths)
+        if _seen(old) != _seen(new)
+        for entry in (old, new)
+        if entry
+    ]
+    return {name: offers(filter(fits, now.values())) for name, fits in _LISTS.items() if any(map(fits, touched))}
+
+
+def _seen(entry: Entry | None) -> object:
+    """What of an entry decides whether and how it is offered: not its hash, which is counted file by file."""
+    return entry and (entry.name, entry.sort, entry.family, entry.state, entry.trouble, entry.starred, entry.is_pickle)
 
 
 class State(QObject):
@@ -125,8 +159,6 @@ class State(QObject):
                 self._replace(errands=left, errand_trouble=trouble)
             case Ready():
                 self._replace(ready=event)
-            case Library(models=models):
-                self._replace(models=models)
             case Pictures(paths=paths):
                 self._replace(recent=paths, shown=self.now.shown or next(iter(paths), ""))
             case Queued(job=job):
@@ -148,14 +180,21 @@ class State(QObject):
                 self._replace(trouble=event, doing=None, ready=self.now.ready if again else None)
 
     def _take_entries(self, event: Entries | Scanned) -> None:
+        before = self.now.entries
         if isinstance(event, Entries):
-            self._replace(entries={entry.path: entry for entry in event.entries}, is_listed=True)
+            entries = {entry.path: entry for entry in event.entries}
+            self._replace(entries=entries, is_listed=True, **_offered(before, entries, {*before, *entries}))
             return
-        self._replace(scanning=structs.replace(event, changed=(), gone=()))
+        hindrances = event.hindrances if event.done else self.now.hindrances
+        scanning = structs.replace(event, changed=(), gone=())
+        is_through = self.now.is_looked_through or event.done
+        self._replace(scanning=scanning, hindrances=hindrances, is_looked_through=is_through)
         if event.changed or event.gone:
             gone = set(event.gone)
-            left = {path: entry for path, entry in self.now.entries.items() if path not in gone}
-            self._replace(entries=left | {entry.path: entry for entry in event.changed})
+            left = {path: entry for path, entry in before.items() if path not in gone}
+            entries = left | {entry.path: entry for entry in event.changed}
+            paths = gone.union(entry.path for entry in event.changed)
+            self._replace(entries=entries, **_offered(before, entries, paths))
 
     def _progress(self) -> Progress | None:
         """How far it was; it stands still between two pictures of a job rather than vanish."""
@@ -178,9 +217,10 @@ class State(QObject):
 
     def _suited(self, settings: GenerateSettings) -> GenerateSettings:
         """The settings with the usual values of the model that was just chosen, where they had the other's."""
-        families = {card.name: FAMILIES[card.family] for card in self.now.models if card.family}
-        before, after = families.get(self.now.settings.model), families.get(settings.model)
-        return after.suited(settings, before) if before and after else settings
+        before, after = (meant(self.now.models, each.model) for each in (self.now.settings, settings))
+        if before is None or after is None:
+            return settings
+        return FAMILIES[after.entry.family].suited(settings, FAMILIES[before.entry.family])
 
     def _replace(self, **parts: Any) -> None:
         before, self.now = self.now, structs.replace(self.now, **parts)

@@ -4,7 +4,6 @@ diffusers' own `from_pretrained` is not used on a person's folder: it imports wh
 `model_index.json` names (CVE-class problem of diffusers before 0.42).
 """
 
-import base64
 import inspect
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -13,9 +12,9 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from engine.errors import BadInput, OutOfMemory, for_want_of_memory
 from engine.formats.net_files import read_net
 from engine.formats.sd_keys import current_names
-from engine.formats.sentence_pieces import Pieces, read_pieces
 from engine.library.opened_weights import stored
-from engine.library.recognise import T5_PIECES, TOKENIZER_FILES, file_of, numbers_in, read_json, weight_files
+from engine.library.recognise import file_of, numbers_in, read_json, weight_files
+from engine.library.t5_words import pieces_in
 from engine.opened_tensors import read, reader
 from engine.schedulers import Scheduler
 
@@ -44,10 +43,6 @@ _CONFIGS_OF_TRANSFORMERS = {
 """The configuration's class of each encoder, and the fields of it that are read."""
 _TIED = {"T5EncoderModel": ("encoder.embed_tokens.weight", "shared.weight")}
 """A weight that is another one; files have the second name, some both."""
-_HIDDEN_WORDS = 100
-"""T5's tokens that stand for words left out, behind all pieces, the last one first."""
-_UNKNOWN_PIECE = 2
-"""The place of T5's unknown piece of a word, behind padding and end."""
 _IGNORED_WEIGHTS = ("text_model.embeddings.position_ids", "vision_model.embeddings.position_ids")
 """Buffers that old files carry and today's classes make themselves."""
 
@@ -217,38 +212,8 @@ def tokenizer(folder: Path, class_name: str = "CLIPTokenizer") -> Any:
 def _t5_tokenizer(folder: Path) -> Any:
     from transformers import T5Tokenizer
 
-    pieces = _t5_pieces(folder)
+    pieces = pieces_in(folder)
     return T5Tokenizer(vocab=pieces.scores, _spm_precompiled_charsmap=pieces.charsmap)
-
-
-def _t5_pieces(folder: Path) -> Pieces:
-    """From the file of the tokenizers library, or from SentencePiece's own, which lacks the tokens that hide words."""
-    (name,) = TOKENIZER_FILES["T5Tokenizer"]
-    if not (folder / name).is_file():
-        scores, charsmap = read_pieces(folder / T5_PIECES)
-        return Pieces([*scores, *((f"<extra_id_{place}>", 0.0) for place in reversed(range(_HIDDEN_WORDS)))], charsmap)
-    found = read_json(folder / name)
-    model = found.get("model")
-    pieces = model.get("vocab") if isinstance(model, dict) else None
-    if not isinstance(pieces, list) or not all(map(_is_piece, pieces)) or len(pieces) <= _UNKNOWN_PIECE:
-        raise BadInput(
-            f"The model's “{folder.name}/{name}” holds no pieces of words.", "Copy the model folder again.", str(folder)
-        )
-    return Pieces([(word, float(score)) for word, score in pieces], _charsmap(found))
-
-
-def _is_piece(found: Any) -> bool:
-    return (
-        isinstance(found, list) and len(found) == 2 and isinstance(found[0], str) and isinstance(found[1], (int, float))
-    )
-
-
-def _charsmap(tokenizer: dict[str, Any]) -> bytes | None:
-    """SentencePiece's table of letters that stand for others, if the tokenizer has one."""
-    stated = tokenizer.get("normalizer")
-    several = stated.get("normalizers", [stated]) if isinstance(stated, dict) else []
-    tables = [each["precompiled_charsmap"] for each in several if "precompiled_charsmap" in each]
-    return base64.b64decode(tables[0]) if tables else None
 
 
 def _clip_tokenizer(folder: Path) -> Any:

@@ -14,6 +14,8 @@ class Kind(NamedTuple):
     """The kinds of ControlNet or T2I-Adapter it is meant for, as words of their names; none where any may be."""
     union: int | None = None
     """Its place among the control types of a Union ControlNet (xinsir's for Stable Diffusion XL, and its ProMax)."""
+    flux: int | None = None
+    """Its place among those of a Union ControlNet for FLUX.1 (InstantX's, and Shakker Labs' Pro)."""
     needs: str = ""
     """The model it needs, in words; empty where none."""
     example: str = ""
@@ -27,22 +29,22 @@ class Kind(NamedTuple):
 KINDS: dict[str, Kind] = {
     "none": Kind("None: a finished control image"),
     "invert": Kind("Invert: black lines on white", ("lineart", "scribble", "sketch"), 3),
-    "canny": Kind("Canny edges", ("canny",), 3),
+    "canny": Kind("Canny edges", ("canny",), 3, 0),
     "lines": Kind("Straight lines", ("mlsd",), 3),
     "scribble": Kind("Scribble", ("scribble", "sketch"), 2),
     "line art": Kind("Line art", ("lineart",), 3),
     "soft edge": Kind("Soft edge", ("softedge", "hed", "pidi", "sketch"), 2),
     "palette": Kind("Colour palette", ("color", "palette")),
-    "tile": Kind("Tile", ("tile",), 6),
-    "blur": Kind("Blur", ("tile", "blur"), 6),
+    "tile": Kind("Tile", ("tile",), 6, 1),
+    "blur": Kind("Blur", ("tile", "blur"), 6, 3),
     "normal from depth": Kind("Normals, from a depth map", ("normal",), 4),
     "depth": Kind(
-        "Depth", ("depth", "zoe", "midas"), 1,
+        "Depth", ("depth", "zoe", "midas"), 1, 2,
         needs="a depth model", example="Depth Anything V2 Small", gives="depth map",
         classes=("DepthAnythingForDepthEstimation", "DPTForDepthEstimation"),
     ),
     "pose": Kind(
-        "Pose", ("openpose", "pose"), 0, needs="a pose model", example="ViTPose Base", gives="pose picture",
+        "Pose", ("openpose", "pose"), 0, 4, needs="a pose model", example="ViTPose Base", gives="pose picture",
         classes=("VitPoseForPoseEstimation",),
     ),
     "segmentation": Kind(

@@ -5,6 +5,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 DONE, FAILED, BAD_INPUT, INTERRUPTED = 0, 1, 2, 130
+_NAMED = 30
+"""Names at most in an advice."""
 
 
 class EaselError(Exception):
@@ -77,7 +79,8 @@ def closest(name: str, known: list[str]) -> str:
     near = difflib.get_close_matches(name, known, n=1, cutoff=0.5)
     if near:
         return f"Did you mean “{near[0]}”?"
-    return f"Known are: {', '.join(known)}." if known else "None is installed."
+    more = f" and {len(known) - _NAMED:,} more" if len(known) > _NAMED else ""
+    return f"Known are: {', '.join(known[:_NAMED])}{more}." if known else "None is installed."
 
 
 def shown(value: object) -> str:

@@ -17,6 +17,7 @@ from engine.library import intake, roots, scan
 from engine.library.catalogue import Catalogue
 from engine.library.conversions import with_conversions
 from engine.library.hashes import hash_next
+from engine.library.leftovers import sweep
 from engine.messages import (
     Browse,
     CancelledJob,
@@ -29,6 +30,7 @@ from engine.messages import (
     Entry,
     Event,
     Failed,
+    Hindrance,
     Pause,
     Preparing,
     Scanned,
@@ -59,10 +61,10 @@ class _Converted(NamedTuple):
 
 
 class Librarian:
-    """Takes wishes from any thread; tells events on its own ones. `changed`: there are other files than before."""
+    """Takes wishes from any thread; tells events on its own ones. While something `is_drawing`, it counts no hashes."""
 
-    def __init__(self, tell: Callable[[Event], None], changed: Callable[[], None]) -> None:
-        self._tell, self._changed = tell, changed
+    def __init__(self, tell: Callable[[Event], None], is_drawing: Callable[[], bool] = lambda: False) -> None:
+        self._tell, self._is_drawing = tell, is_drawing
         self._inbox: queue.Queue[Wish | _Cancelled | _Converted | _Stop] = queue.Queue()
         self._desk = threading.Thread(target=self._run, name="library")
         self._walker = threading.Thread(target=self._walk, name="library scan")
@@ -164,7 +166,6 @@ class Librarian:
         catalogue.drop([entry.path])
         self._say_changed([], (entry.path,))
         self._tell(Done(job=wish.job))
-        self._changed()
 
     def _use(self, wish: TakeIn, catalogue: Catalogue) -> None:
         for path in map(Path, wish.paths):
@@ -230,40 +231,48 @@ class Librarian:
             self._walker.start()
 
     def _walk(self) -> None:
-        try:
-            catalogue = Catalogue()
-        except EaselError as error:
-            self._fail(error, "")
-            return
+        catalogue: Catalogue | None = None
+        is_due = True
         try:
             while not self._stopping.is_set():
+                is_due = is_due or self._look.is_set()
+                self._look.clear()
                 try:
-                    self._look_around(catalogue)
+                    catalogue = catalogue or Catalogue()
+                    self._look_around(catalogue, is_due)
+                    is_due = False
                 except EaselError as error:
-                    self._fail(error, "")
+                    is_due, self._has_more = True, False
+                    self._hinder(error)
                 self._look.wait(0 if self._has_more else WATCH_SECONDS)
         finally:
-            catalogue.close()
+            if catalogue:
+                catalogue.close()
 
-    def _look_around(self, catalogue: Catalogue) -> None:
+    def _look_around(self, catalogue: Catalogue, is_due: bool) -> None:
         """Scan where it was asked for or something changed; count hashes until something else is to be done."""
         folders = roots.roots(catalogue.roots())
-        if self._look.is_set() or scan.changed(catalogue, folders):
-            self._look.clear()
-            has_changed = False
+        if is_due or scan.changed(catalogue, folders):
             for event in scan.scan(catalogue, folders, self._stopping.is_set):
                 self._last = structs.replace(event, changed=(), gone=())
                 self._tell(structs.replace(event, changed=tuple(with_conversions(event.changed))))
-                has_changed = has_changed or bool(event.changed or event.gone)
-            if has_changed:
-                self._changed()
+            if self._last.done:
+                sweep(catalogue)
         until = time.monotonic() + WATCH_SECONDS
         while time.monotonic() < until and not self._is_wanted() and (entry := hash_next(catalogue, self._is_wanted)):
             self._say_changed([entry])
         self._has_more = time.monotonic() >= until
 
     def _is_wanted(self) -> bool:
-        return self._stopping.is_set() or self._look.is_set()
+        """Whether there is something to do that is not counting."""
+        return self._stopping.is_set() or self._look.is_set() or self._is_drawing()
+
+    def _hinder(self, error: EaselError) -> None:
+        """Tell what keeps the library from being looked through, beside its folders: nobody asked for it."""
+        _log.info("%s", type(error).__name__)
+        why = Hindrance(where=error.where, cause=error.cause, advice=error.advice)
+        self._last = structs.replace(self._last, done=True, hindrances=(why,))
+        self._tell(self._last)
 
     # ------------------------------------------------------------ telling
 

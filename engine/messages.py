@@ -28,7 +28,7 @@ class Device(Struct, frozen=True, kw_only=True):
 
 
 class ModelCard(Struct, frozen=True, kw_only=True):
-    """A model the library knows, whole or not."""
+    """A model that can draw."""
 
     name: str
     path: str
@@ -40,8 +40,6 @@ class ModelCard(Struct, frozen=True, kw_only=True):
     parameters: int = 0
     reads_guidance: bool = False
     """Whether it is a consistency model that is told the guidance scale, and so not guided by two prompts."""
-    broken: str = ""
-    """What is missing or wrong, in one sentence; empty for a model that can draw."""
 
 
 class Entry(Struct, frozen=True, kw_only=True):
@@ -82,6 +80,17 @@ class Entry(Struct, frozen=True, kw_only=True):
     """The folder of the library that it was found in."""
     answers: tuple[tuple[str, str], ...] = ()
     """What the person answered when they were asked: what about, and the answer."""
+    is_pickle: bool = False
+    """Whether it is one of PyTorch's files, which are copied as .safetensors before anything reads their numbers."""
+
+
+class Hindrance(Struct, frozen=True, kw_only=True):
+    """Why a folder of the library cannot be looked through, or the library not be written."""
+
+    where: str
+    """The folder or the file."""
+    cause: str
+    advice: str
 
 
 class ChosenLora(Struct, frozen=True, kw_only=True):
@@ -117,7 +126,7 @@ class Adapters(Struct, frozen=True, kw_only=True):
     upscaler: str = ""
     """Its file; empty for Lanczos."""
     vae: str = ""
-    """An autoencoder's folder; empty for the model's own."""
+    """An autoencoder's folder or file; empty for the model's own."""
 
 
 # ---------------------------------------------------------------- requests, down
@@ -174,10 +183,6 @@ class Lay(Message, frozen=True, kw_only=True):
 
 class Cancel(Message, frozen=True, kw_only=True):
     """Stop a job within one step; what is finished stays."""
-
-
-class Look(Message, frozen=True, kw_only=True):
-    """Answer with Library."""
 
 
 class Keep(Message, frozen=True, kw_only=True):
@@ -325,12 +330,6 @@ class WorkerLost(Message, frozen=True, kw_only=True):
     again: bool
 
 
-class Library(Message, frozen=True, kw_only=True):
-    """The models that are there."""
-
-    models: tuple[ModelCard, ...]
-
-
 class Entries(Message, frozen=True, kw_only=True):
     """Everything that the library remembers."""
 
@@ -346,6 +345,8 @@ class Scanned(Message, frozen=True, kw_only=True):
     files: int = 0
     """Looked at so far."""
     done: bool = False
+    hindrances: tuple[Hindrance, ...] = ()
+    """What stands in the way, as far as the last look that came to its end has met it."""
 
 
 class Converting(Message, frozen=True, kw_only=True):
@@ -367,7 +368,7 @@ class Pictures(Message, frozen=True, kw_only=True):
 
 Order = Draw | Lay | Cancel
 """What the worker reads."""
-Request = Generate | Cancel | Look | Keep | Recent | Browse | TakeIn | Describe | Discard | Convert | Pause
+Request = Generate | Cancel | Keep | Recent | Browse | TakeIn | Describe | Discard | Convert | Pause
 """What the engine thread reads."""
 Event = (
     Ready
@@ -380,7 +381,6 @@ Event = (
     | CancelledJob
     | Failed
     | WorkerLost
-    | Library
     | Entries
     | Scanned
     | Converting

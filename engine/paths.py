@@ -11,6 +11,8 @@ from engine.errors import EaselError
 
 RESOURCES = Path(__file__).resolve().parent.parent / "resources"
 STARTER = RESOURCES / "starter" / "model"
+CLIP = RESOURCES / "tokenizers" / "clip"
+"""CLIP's vocabulary, which ships with Easel."""
 PART = ".part"
 """The suffix of a file that is still being written."""
 

@@ -14,6 +14,7 @@ from engine.backends.offload import offload, restore
 from engine.components import Component, Delta, Variation, diffusers_class, scheduler, tokenizer
 from engine.errors import BadInput
 from engine.families import FAMILIES
+from engine.library.autoencoders import opened_autoencoder
 from engine.library.nets import class_of
 from engine.library.recognise import is_heavy, parts_of, weight_files, weights
 from engine.messages import ChosenImagePrompt, ChosenLora, Device, ModelCard
@@ -89,14 +90,18 @@ class Pipelines:
         self._changed, self._loras = now, asked
         return notes
 
-    def wear(self, folder: str, report: Report) -> None:
-        """Draw with the autoencoder in that folder, with the model's own where it is empty; one other stays loaded."""
-        _, backend = self._loaded()
+    def wear(self, vae: str, report: Report) -> None:
+        """Draw with the autoencoder in that folder or .safetensors file, with the model's own where it is empty.
+
+        One other stays loaded.
+        """
+        card, backend = self._loaded()
         assert self._device is not None
-        key = _stamp(weights(Path(folder))) if folder else None
+        key = _stamp(weights(Path(vae))) if vae else None
         if key not in self._vaes:
             self._vaes = {None: self._vaes[None]}
-            component = Component("vae", "AutoencoderKL", Path(folder))
+            folder = opened_autoencoder(Path(vae), card) if Path(vae).is_file() else Path(vae)
+            component = Component("vae", "AutoencoderKL", folder)
             placed = _holder(self._device).place([component], self._device.precisions[0], report)["vae"]
             self._vaes[key] = (placed, Watch(placed, backend.exact))
         self._parts["vae"], self._watch = self._vaes[key]
@@ -127,7 +132,7 @@ class Pipelines:
         assert self._device is not None
         for folder in dict.fromkeys(folders):
             component = Component("controlnet", class_of(Path(folder)), Path(folder))
-            key = _stamp(weights(component.folder))
+            key = _stamps(component.folder)
             if key not in self._nets:
                 placed = _holder(self._device).place([component], self._device.precisions[0], report)
                 self._nets[key] = placed["controlnet"]
@@ -135,7 +140,7 @@ class Pipelines:
             backend.vary(self._nets[key], Variation(self._variation.wrapped))
         while len(self._nets) > max(NETS, len(set(folders))):
             self._nets.popitem(last=False)
-        return [self._nets[_stamp(weights(Path(folder)))] for folder in folders]
+        return [self._nets[_stamps(Path(folder))] for folder in folders]
 
     @property
     def beside(self) -> "Pipelines":
@@ -166,7 +171,7 @@ class Pipelines:
 
     def has_net(self, folder: str) -> bool:
         """Whether the ControlNet in that folder is on the device already."""
-        return _stamp(weights(Path(folder))) in self._nets
+        return _stamps(Path(folder)) in self._nets
 
     def pipeline(self, task: Task, scheduler_name: str, controlnet: Any) -> Any:
         """diffusers' own pipeline for the task, with a fresh scheduler: schedulers carry state between pictures."""
@@ -175,6 +180,7 @@ class Pipelines:
         own = {} if controlnet is None else {"controlnet": controlnet}
         kind = diffusers_class((family.controlled if own else family.pipelines)[task])
         steps = scheduler(Path(card.path) / "scheduler", family.schedulers[family.scheduler(scheduler_name)])
+        restore([*self._parts.values(), controlnet])  # nets for 3.5 large take weights of the model's as it is made
         pipeline = kind(**self._parts, **own, scheduler=steps, **family.options)
         pipeline.set_progress_bar_config(disable=True)
         assert self._device is not None
@@ -188,6 +194,11 @@ class Pipelines:
     def preview_decoder(self) -> Any:
         """What decodes the previews of the loaded model: its tiny decoder, or else its VAE."""
         return self._parts["vae"] if self._tiny is None else self._tiny
+
+    @property
+    def denoiser(self) -> Any:
+        """The loaded model's U-Net or transformer."""
+        return self._parts.get("unet") or self._parts["transformer"]
 
     @property
     def vae(self) -> Any:
@@ -260,6 +271,10 @@ def _key(card: ModelCard, device: Device) -> object:
     files = [file for each in components_of(card) for file in weight_files(each.folder)]
     kept = (device.backend, device.precisions[0], device.offload, device.sliced_attention)
     return (*kept, *map(_stamp, files), _stamps_of_preview(card))
+
+
+def _stamps(net: Path) -> object:
+    return tuple(map(_stamp, weight_files(net)))
 
 
 def _stamps_of_preview(card: ModelCard) -> object:

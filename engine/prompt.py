@@ -23,6 +23,8 @@ _TOKEN = re.compile(
     r"\\[\\()\[\]{}（）｛｝：｜:|<>_]|<lora:[^<>]*>|[()\[\]|:（）：｜]|\bBREAK\b|[^\\()\[\]|:（）：｜<B]+|.", re.DOTALL
 )
 _PLAIN = {"（": "(", "）": ")", "：": ":", "｜": "|"}
+_NAME = re.compile(r"[^/\\\x00-\x1f]+(?:/[^/\\\x00-\x1f]+)*")
+"""Of a LoRA, with folders that it lies in before it; never a path from the root."""
 _BLOCKS = re.compile(r":\s*lbw\s*=\s*([^:<>]*)")
 
 
@@ -224,7 +226,7 @@ def _lora(token: str) -> LoraCall:
     rows = _BLOCKS.findall(token)
     name, *numbers = _BLOCKS.sub("", token)[len("<lora:") : -1].split(":")
     name = name.strip()
-    if not name or ".." in name or re.search(r"[/\\\x00-\x1f]", name) or len(numbers) > 2 or len(rows) > 1:
+    if not _NAME.fullmatch(name) or ".." in name or len(numbers) > 2 or len(rows) > 1:
         raise BadInput(
             f"“{token[:60]}” names no LoRA that can be.",
             "Use <lora:name:weight> with the name of a LoRA you have.",

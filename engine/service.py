@@ -19,7 +19,6 @@ from engine import keeping, paths, pictures
 from engine.child import Child
 from engine.errors import BadInput, EaselError
 from engine.librarian import Librarian
-from engine.library import index
 from engine.messages import (
     Browse,
     Cancel,
@@ -34,8 +33,6 @@ from engine.messages import (
     Generate,
     Keep,
     Lay,
-    Library,
-    Look,
     Message,
     Pause,
     Picture,
@@ -119,7 +116,7 @@ class Service:
         self._kill_at: float | None = None
         self._seconds_a_step = 0.0
         self._previews = Path(tempfile.gettempdir())
-        self._librarian = Librarian(tell, changed=lambda: self._inbox.put(Look()))
+        self._librarian = Librarian(tell, is_drawing=lambda: self._running is not None)
         self._thread = threading.Thread(target=self._run, name="engine")
 
     def start(self) -> None:
@@ -183,8 +180,6 @@ class Service:
                     self._cancel(item.job)
             case Browse() | TakeIn() | Describe() | Discard() | Convert() | Pause():
                 self._librarian.send(item)
-            case Look():
-                self._tell(Library(job=item.job, models=tuple(index.cards())))
             case Keep():
                 keeping.keep(item.value)
             case Recent():

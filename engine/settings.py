@@ -149,7 +149,9 @@ class GenerateSettings(Struct, frozen=True, kw_only=True, tag="settings"):
     ] = 1
     vae: Annotated[
         str,
-        Setting("VAE", "Another autoencoder than the model's own: a folder.", high=MAX_PATH, where="advanced"),
+        Setting(
+            "VAE", "Another autoencoder than the model's own: a file or a folder.", high=MAX_PATH, where="advanced"
+        ),
     ] = ""
     guidance_rescale: Annotated[
         float,

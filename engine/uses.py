@@ -46,7 +46,8 @@ class ControlUse(Struct, frozen=True, kw_only=True):
     end: float = 1.0
     """The share of the steps in which it steers."""
     mode: ControlMode = "balanced"
-    """"prompt" steers gently where details are; "control" so, too, and only what the prompt asks for."""
+    """"prompt" steers gently where details are; "control" so, too, and only what the prompt asks for. Nets of
+    transformers know "balanced" alone."""
 
 
 class ImagePrompt(Struct, frozen=True, kw_only=True):

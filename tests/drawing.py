@@ -13,6 +13,7 @@ from engine.messages import Draw
 from engine.pipelines import Pipelines
 from engine.settings import GenerateSettings
 from engine.tasks.draw import Prepared, draw, prepare
+from engine.tasks.unpickled import unpickled
 
 
 def prepared(
@@ -24,7 +25,7 @@ def prepared(
         settings=settings,
         model=card,
         refiner=index.refiner(settings.refiner, card),
-        adapters=adapters.needed(settings, card),
+        adapters=unpickled(adapters.needed(settings, card), lambda what, done: None),
         part="",
     )
     plan = Plan(choose(devices(), backend, precision))

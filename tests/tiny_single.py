@@ -69,6 +69,15 @@ def write_file(
     return file
 
 
+def write_bare(folder: Path, family: str, part: str, file: Path, dtype: torch.dtype | None = None) -> Path:
+    """One part of the folder as a file that holds nothing else, by the names of its original code."""
+    prefix = _form(family, part)[0]
+    tensors = {name.removeprefix(prefix): each for name, each in original(folder / part, family).items()}
+    file.parent.mkdir(parents=True, exist_ok=True)
+    save_file({name: (each.to(dtype) if dtype else each).contiguous() for name, each in tensors.items()}, file)
+    return file
+
+
 def original(part: Path, family: str) -> Tensors:
     """One part of a folder by the names of its original code."""
     config = json.loads((part / "config.json").read_text())

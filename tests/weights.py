@@ -1,10 +1,12 @@
 """Small .safetensors files of many kinds, and a look through the folders they are in."""
 
 import json
+import math
 import struct
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
+from engine.formats.safetensors import header_text
 from engine.library.catalogue import Catalogue
 from engine.library.roots import Root, roots
 from engine.library.scan import scan
@@ -36,6 +38,16 @@ def weights(
     text = json.dumps(entries).encode()
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_bytes(struct.pack("<Q", len(text)) + text + bytes([fill]) * at)
+    return path
+
+
+def hollow(path: Path, shapes: Mapping[str, tuple[int, ...]]) -> Path:
+    """A file of half-precision tensors of any size, all zeros, that takes no room on the disk."""
+    header = header_text({name: ("F16", shape) for name, shape in shapes.items()}, {})
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with path.open("wb") as opened:
+        opened.write(header)
+        opened.truncate(len(header) + 2 * sum(map(math.prod, shapes.values())))
     return path
 
 

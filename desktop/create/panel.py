@@ -1,12 +1,13 @@
 """The left side: what the picture shows, how it is made, and the button that makes it."""
 
+from functools import cache, partial
 from typing import Any
 
 from PySide6.QtCore import Qt, Signal
 from PySide6.QtWidgets import QFrame, QScrollArea, QWidget
 
 from desktop.create import sentences
-from desktop.create.model_choice import ModelChoice
+from desktop.create.entry_choice import EntryChoice
 from desktop.create.prompt_edit import PromptEdit
 from desktop.state import Now
 from desktop.theme import GAP, LARGE, SMALL
@@ -16,7 +17,9 @@ from desktop.widgets.form import Form
 from desktop.widgets.notice import Notice
 from desktop.widgets.pieces import button, column, keys, label
 from desktop.words import tr
+from engine.families import FAMILIES
 from engine.messages import Failed
+from engine.offers import meant, offers
 from engine.settings import Field, fields
 
 WIDTH = 344
@@ -38,9 +41,11 @@ class Panel(QFrame):
         declared = {field.name: field for field in fields()}
         self.prompt = _text(declared["prompt"], 5, tr(_EXAMPLE))
         self.negative = _text(declared["negative_prompt"], 2, "")
-        self.models = ModelChoice()
+        self.models = EntryChoice(tr(declared["model"].setting.label))
+        self.refiners = EntryChoice(tr(declared["refiner"].setting.label), tr("None"))
+        self.vaes = EntryChoice(tr(declared["vae"].setting.label), tr("The model's own"))
         self.main = Form(_at("main"), {"model": self.models})
-        self.advanced = Form([*_at("advanced"), *_at("machine")])
+        self.advanced = Form([*_at("advanced"), *_at("machine")], {"refiner": self.refiners, "vae": self.vaes})
         self.notice = Notice()
         self.button = button(tr("Generate"), "generate", keys("Ctrl+Enter"))
         self._negative_fold = Fold(tr(declared["negative_prompt"].setting.label), self.negative)
@@ -59,6 +64,20 @@ class Panel(QFrame):
             case _:
                 self.main.show_value(name, value)
                 self.advanced.show_value(name, value)
+
+    def name(self, now: Now) -> None:
+        """Let the prompts complete names of what the library has for the model that draws."""
+        self.prompt.completion.names_of = self.negative.completion.names_of = cache(partial(_names, now))
+
+    def offer(self, now: Now) -> None:
+        """Let people choose among what the library has for the model that draws."""
+        self.models.offer(now.models, now.is_looked_through)
+        model = meant(now.models, now.settings.model)
+        family = model.entry.family if model else ""
+        refined_by = FAMILIES[family].refined_by if family else FAMILIES
+        self.refiners.offer([each for each in now.models if each.entry.family in refined_by], now.is_looked_through)
+        fitting = (each for each in now.autoencoders if each.entry.family in ("", family) or not family)
+        self.vaes.offer(tuple(fitting), now.is_looked_through)
 
     def show_trouble(self, now: Now) -> None:
         """Say what went wrong beside what it is about, or that a request came back."""
@@ -119,6 +138,13 @@ class Panel(QFrame):
         whole = column(self)
         whole.addWidget(scroll, 1)
         whole.addLayout(self._foot)
+
+
+def _names(now: Now, sort: str) -> list[str]:
+    model = meant(now.models, now.settings.model)
+    families = ("", model.entry.family) if model else ("", *FAMILIES)
+    found = (each for each in now.entries.values() if each.sort == sort and each.state == "here")
+    return [each.value for each in offers(each for each in found if each.family in families)]
 
 
 def _at(where: str) -> list[Field]:

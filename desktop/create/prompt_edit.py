@@ -1,7 +1,10 @@
 """Where the picture is described: several lines of plain text."""
 
-from PySide6.QtCore import Signal
+from PySide6.QtCore import QEvent, Signal
+from PySide6.QtGui import QKeyEvent
 from PySide6.QtWidgets import QPlainTextEdit
+
+from desktop.create.completion import Completion
 
 _LINE_ROOM = 4
 _PADDING = 22
@@ -17,14 +20,29 @@ class PromptEdit(QPlainTextEdit):
         self.setTabChangesFocus(True)
         self.setPlaceholderText(placeholder)
         self.setFixedHeight(lines * (self.fontMetrics().lineSpacing() + _LINE_ROOM) + _PADDING)
-        self.textChanged.connect(self._tell)
         self._shown = ""
+        self.completion = Completion(self)
+        self.textChanged.connect(self._tell)
 
     def show_value(self, value: str) -> None:
         """Show a text without telling of it; the cursor stays if it is the same."""
         if value != self.toPlainText():
             self._shown = value
             self.setPlainText(value)
+
+    def event(self, event: QEvent) -> bool:
+        """Leave to the list of names the keys that are for it, from shortcuts, too."""
+        if isinstance(event, QKeyEvent) and self.completion.answers(event.key()):
+            event.setAccepted(event.type() == QEvent.Type.ShortcutOverride)
+            return event.isAccepted()
+        return super().event(event)
+
+    def keyPressEvent(self, event: QKeyEvent) -> None:
+        """Offer names for what is typed."""
+        before = self._shown
+        super().keyPressEvent(event)
+        if self._shown != before:
+            self.completion.look()
 
     def _tell(self) -> None:
         text = self.toPlainText()

@@ -21,6 +21,8 @@ from engine.messages import Cancel, Failed, Generate
 from engine.settings import GenerateSettings, checked
 
 _RECENT_WIDTH = 2 * (SIDE + SMALL) + LARGE + GAP
+_OF_OFFERS = frozenset({"models", "autoencoders", "model", "is_looked_through"})
+_OF_NAMES = frozenset({"entries", "models", "model"})
 _OF_STAGE = frozenset({"doing", "shown", "live"})
 _OF_FOOTER = frozenset({"doing", "jobs", "notes", "ready", "ending", "trouble"})
 _OF_TROUBLE = frozenset({"trouble", "returned", "jobs"})
@@ -115,8 +117,10 @@ class Screen(QWidget):
         now = self._state.now
         if name in GenerateSettings.__struct_fields__:
             self.panel.show_value(name, getattr(now.settings, name))
-        if name == "models":
-            self.panel.models.offer(now.models)
+        if name in _OF_OFFERS:
+            self.panel.offer(now)
+        if name in _OF_NAMES:
+            self.panel.name(now)
         if name in _OF_STAGE:
             self.stage.show_now(now)
         if name in _OF_FOOTER:

@@ -17,11 +17,12 @@ from desktop.widgets.pieces import button, column, label, row, sign_button
 from desktop.words import tr
 from engine.families import FAMILIES
 from engine.messages import Describe, Entry
+from engine.offers import can_draw
 
 WIDTH = 344
 _PICTURE = QSize(WIDTH - 2 * LARGE - GAP, 190)
-_USED = ("checkpoint", "lora", "embedding", "vae", "upscaler")
-"""Kinds that the Create screen has a place for."""
+_USED = ("lora", "embedding", "vae", "upscaler")
+"""Kinds that the Create screen has a place for, beside what draws."""
 
 
 class Details(QFrame):
@@ -74,7 +75,7 @@ class Details(QFrame):
         self.star.setAccessibleName(self.star.toolTip())
         self._show_trouble(entry)
         is_well = entry.state == "here"
-        self.use.setVisible(is_well and entry.sort in _USED)
+        self.use.setVisible(is_well and (entry.sort in _USED or can_draw(entry)))
         self.convert.setVisible(is_well and can_convert and entry.sort == "checkpoint")
         self.reveal.setEnabled(entry.state != "missing")
         self._offer_precisions(entry)

@@ -15,10 +15,11 @@ from desktop.models.bar import Bar
 from desktop.models.cards import CardList
 from desktop.models.details import Details
 from desktop.models.filters import Filters
+from desktop.models.hindrances import Hindrances
 from desktop.models.shelf import Shelf
 from desktop.models.using import used
 from desktop.models.welcome import Welcome
-from desktop.state import Sieve, State
+from desktop.state import LISTING, Sieve, State
 from desktop.theme import LARGE
 from desktop.widgets.decoding import Decoding
 from desktop.widgets.notice import Notice
@@ -46,21 +47,21 @@ class Screen(QWidget):
         self._small, self._large = Decoding(self, newest_first=True), Decoding(self)
         self.filters, self.cards = Filters(state.now.sieve), CardList(self._small)
         self.details, self.bar, self.welcome = Details(), Bar(), Welcome()
-        self.notice = Notice()
+        self.notice, self.hindrances = Notice(), Hindrances()
         self._is_drawn = False
         self.setAcceptDrops(True)
         self._lay_out()
         self._connect()
 
     def begin(self) -> None:
-        """Draw what there is, ask what the library knows the first time, and put the cursor into the search."""
+        """Draw what there is, ask once more where the library could not say, and put the cursor into the search."""
         if not self._is_drawn:
             self._is_drawn = True
             self._shelf.fill(self._state.now.entries)
-            for name in ("entries", "entry", "errand_trouble"):
+            for name in ("entries", "entry", "errand_trouble", "hindrances"):
                 self._show(name)
-        if not self._state.now.is_listed:
-            self._link.send(Browse())
+        if not self._state.now.is_listed and LISTING not in self._state.now.errands:
+            self._send(Browse(job=LISTING))
         self.filters.search.setFocus()
 
     def stop(self) -> None:
@@ -148,6 +149,8 @@ class Screen(QWidget):
                 self._large.ask(entry.preview)
         if name in _OF_BAR:
             self.bar.show_now(now, self._shown)
+        if name == "hindrances":
+            self.hindrances.show_now(now.hindrances)
         if name == "errand_trouble":
             trouble = now.errand_trouble
             self.notice.say(tr(trouble.cause), tr(trouble.advice)) if trouble else self.notice.hide()
@@ -191,6 +194,7 @@ class Screen(QWidget):
         beside = row(margins=(LARGE, 0, LARGE, 0))
         beside.addWidget(self.notice)
         left.addLayout(beside)
+        left.addWidget(self.hindrances)
         left.addWidget(self._stack, 1)
         both = row()
         both.addLayout(left, 1)

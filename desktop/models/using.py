@@ -6,6 +6,7 @@ from msgspec import structs
 
 from desktop.state import Now
 from engine.messages import Entry
+from engine.offers import Offer, can_draw, offers
 from engine.settings import GenerateSettings
 
 
@@ -13,11 +14,11 @@ def used(now: Now, entry: Entry) -> GenerateSettings | None:
     """The settings with this entry in them; None for a kind that they have no place for."""
     settings = now.settings
     match entry.sort:
-        case "checkpoint":
-            name = next((card.name for card in now.models if card.path == entry.path), entry.path)
-            return structs.replace(settings, model=name)
+        case "checkpoint" | "denoiser":
+            return structs.replace(settings, model=_value(now.models, entry)) if can_draw(entry) else None
         case "lora":
-            return _with_words(settings, f"<lora:{Path(entry.path).stem}:1>", *entry.trigger_words)
+            loras = offers(each for each in now.entries.values() if each.sort == entry.sort)
+            return _with_words(settings, f"<lora:{_value(loras, entry)}:1>", *entry.trigger_words)
         case "embedding":
             return _with_words(settings, Path(entry.path).stem)
         case "vae":
@@ -26,6 +27,10 @@ def used(now: Now, entry: Entry) -> GenerateSettings | None:
             return structs.replace(settings, upscaler=entry.path)
         case _:
             return None
+
+
+def _value(offered: tuple[Offer, ...], entry: Entry) -> str:
+    return next((each.value for each in offered if each.entry.path == entry.path), entry.path)
 
 
 def _with_words(settings: GenerateSettings, *words: str) -> GenerateSettings:

@@ -41,6 +41,7 @@ QAbstractSpinBox::up-arrow { image: url("$icons/arrow-up.svg"); width: 11px; hei
 QAbstractSpinBox::down-arrow { image: url("$icons/arrow-down.svg"); width: 11px; height: 11px; }
 QComboBox::drop-down { border: none; width: 26px; }
 QComboBox::down-arrow { image: url("$icons/arrow-down.svg"); width: 12px; height: 12px; }
+QComboBox#entries { combobox-popup: 0; }
 QComboBox QAbstractItemView {
     background: $card; color: $text; border: 1px solid $line; border-radius: 8px; padding: 4px;
     selection-background-color: $accent; selection-color: $on_accent;
@@ -98,6 +99,9 @@ QProgressBar::chunk { background: $accent; border-radius: 3px; }
 
 QListView#cards { border: none; padding: 0 8px 8px 14px; }
 QListView { background: $window; border: none; border-left: 1px solid $line; padding: 8px 0 8px 8px; }
+
+QListView#completion { background: $card; border: 1px solid $line; padding: 0; }
+QListView#completion::item { min-height: 24px; padding: 0 6px; }
 
 QMenu { background: $card; color: $text; border: 1px solid $line; padding: 5px; }
 QMenu::item { padding: 6px 24px 6px 12px; border-radius: 6px; }

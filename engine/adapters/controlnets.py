@@ -16,24 +16,32 @@ GENTLE = 0.825
 Residuals = tuple[list[torch.Tensor], torch.Tensor]
 
 
-class ControlNets(MultiControlNetModel):
-    """Says where its nets are, too: shells have weights nowhere, and pipelines ask the weights."""
+class Placed(torch.nn.Module):
+    """Several nets that say where they are, too: shells have weights nowhere, and pipelines ask the weights."""
+
+    nets: Any
+    uses: tuple[ControlUse, ...]
+    """How each net is used."""
+
+    @property
+    def device(self) -> torch.device:
+        """The nets' own."""
+        return self.nets[0].device
+
+    @property
+    def dtype(self) -> torch.dtype:
+        """The nets' own."""
+        return self.nets[0].dtype
+
+
+class ControlNets(Placed, MultiControlNetModel):
+    """A U-Net's."""
 
     def __init__(self, nets: Sequence[Any], uses: Sequence[ControlUse], *, guided: bool) -> None:
         """A net for each use. `guided` says that the first example of a batch has no prompt."""
         super().__init__(list(nets))
         self.uses = tuple(uses)
         self._guided = guided
-
-    @property
-    def device(self) -> torch.device:  # pyright: ignore[reportIncompatibleMethodOverride]
-        """The nets' own."""
-        return self.nets[0].device  # pyright: ignore[reportReturnType]
-
-    @property
-    def dtype(self) -> torch.dtype:  # pyright: ignore[reportIncompatibleMethodOverride]
-        """The nets' own."""
-        return self.nets[0].dtype  # pyright: ignore[reportReturnType]
 
     def forward(  # pyright: ignore[reportIncompatibleMethodOverride]
         self,

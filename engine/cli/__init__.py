@@ -18,7 +18,6 @@ from engine.cli.terminal import finish, print_json, status
 from engine.cli.values import axis, control, extension, image_prompt, lora, region
 from engine.errors import BAD_INPUT, DONE, FAILED, INTERRUPTED, BadInput, closest
 from engine.families import FAMILIES
-from engine.library import index
 from engine.messages import (
     Cancel,
     CancelledJob,
@@ -199,7 +198,7 @@ def _settings(chosen: argparse.Namespace) -> GenerateSettings:
     for name in ("source", "mask"):
         if values.get(name):
             values[name] = str(Path(values[name]).expanduser().resolve())
-    usual = FAMILIES[index.find(values["model"]).family].defaults if "model" in values else {}
+    usual = FAMILIES[models.find(values["model"]).family].defaults if "model" in values else {}
     return GenerateSettings(**{**usual, **values})
 
 

@@ -16,7 +16,7 @@ from engine.library.catalogue import Catalogue
 from engine.library.conversions import with_conversions
 from engine.library.guess import KINDS
 from engine.library.scan import scan
-from engine.messages import Entry, Failed, Preparing
+from engine.messages import Entry, Failed, ModelCard, Preparing
 
 _ACTIONS = ("list", "scan", "add", "info", "convert", "merge", "remove", "cache")
 
@@ -75,6 +75,16 @@ def _look_around(catalogue: Catalogue) -> tuple[int, int, int]:
         status(f"Looking through the folders: {files} files")
     status("")
     return files, changed, gone
+
+
+def find(name: str) -> ModelCard:
+    """The model of that name, after a look around where it is not known yet. Raises BadInput."""
+    try:
+        return index.find(name)
+    except index.Unknown:
+        with _library() as catalogue:
+            _look_around(catalogue)
+        return index.find(name)
 
 
 def _list(chosen: argparse.Namespace) -> int:
@@ -157,33 +167,14 @@ def _is_meant(entry: Entry) -> bool:
 
 def _found(name: str, catalogue: Catalogue) -> Entry:
     """The one entry of that path, name, file name or hash. Raises BadInput for none, and for several."""
-    path = str(Path(name).expanduser().absolute())
-    known = catalogue.entries()
-    wanted = name.strip().casefold()
-    for fits in (
-        lambda entry: entry.path == path,
-        lambda entry: entry.name.casefold() == wanted,
-        lambda entry: wanted in (Path(entry.path).name.casefold(), Path(entry.path).stem.casefold()),
-    ):
-        found = [entry for entry in known if fits(entry)]
-        if found:
-            break
-    else:
-        found = catalogue.called(name)
+    at = catalogue.entry(str(Path(name).expanduser().absolute()))
+    found = [at] if at else catalogue.named(name) or catalogue.called(name)
     if not found:
-        names = [entry.name for entry in known]
-        raise BadInput(
-            f"There is no model named “{name[:80]}”.", closest(name, names) if len(names) < 30 else _near(name, names)
-        )
+        names = [entry.name for entry in catalogue.entries()]
+        raise BadInput(f"There is no model named “{name[:80]}”.", closest(name, names))
     if len(found) > 1:
         raise BadInput(f"“{name[:80]}” is the name of {len(found)}.", f"Give the path, as in “{found[0].path}”.")
     return found[0]
-
-
-def _near(name: str, names: list[str]) -> str:
-    """The one that may be meant, where there are too many to name them all."""
-    advice = closest(name, names)
-    return advice if advice.startswith("Did") else "“easel models” lists them."
 
 
 def _line(entry: Entry) -> str:
@@ -249,7 +240,7 @@ def _convert(chosen: argparse.Namespace) -> int:
 
 
 def _convert_one(name: str, precision: str, as_json: bool) -> None:
-    card = index.find(name)  # before anything heavy is imported
+    card = find(name)  # before anything heavy is imported
     from engine.backends import openvino
     from engine.backends.choice import choose, devices, tried
     from engine.pipelines import components_of

@@ -47,9 +47,17 @@ class Family(NamedTuple):
     """Latents a side of the pictures that its models for velocity were made with; 0 where none is without a mark."""
     unguided: Mapping[str, Any] = {}
     """What the scheduler of a model that reads no guidance scale has otherwise."""
+    autoencoder_of: str = ""
+    """The family whose autoencoder it has; empty for one of its own."""
+    has_lone_autoencoder: bool = False
+    """Whether an autoencoder in a file of its own is this family's, where no header tells it from another's."""
     modelspec: tuple[str, str] = ("", "")
     """How checkpoints name it in their metadata (https://github.com/Stability-AI/ModelSpec), if they predict the noise
     and if they predict velocity; empty for a family that Easel writes none of."""
+
+    def shares_autoencoder(self, other: "Family") -> bool:
+        """Whether the two have the same autoencoder."""
+        return (self.autoencoder_of or self.name) == (other.autoencoder_of or other.name)
 
     def recognises(self, denoiser_config: dict[str, object]) -> bool:
         """Whether a denoiser with this diffusers configuration is of the family."""

@@ -11,7 +11,11 @@ FAMILY = Family(
         "image-to-image": "FluxImg2ImgPipeline",
         "inpaint": "FluxInpaintPipeline",
     },
-    controlled={},
+    controlled={
+        "text-to-image": "FluxControlNetPipeline",
+        "image-to-image": "FluxControlNetImg2ImgPipeline",
+        "inpaint": "FluxControlNetInpaintPipeline",
+    },
     components={
         "text_encoder": "CLIPTextModel",
         "text_encoder_2": "T5EncoderModel",
@@ -33,4 +37,5 @@ FAMILY = Family(
         "text_encoder_2": ("text_encoders.t5xxl.transformer.",),
     },
     unguided={"shift": 1.0, "use_dynamic_shifting": False},
+    has_lone_autoencoder=True,  # the checkpoints of Stable Diffusion 3, whose shapes are the same, have theirs inside
 )

@@ -11,7 +11,7 @@ FAMILY = Family(
         "image-to-image": "StableDiffusion3Img2ImgPipeline",
         "inpaint": "StableDiffusion3InpaintPipeline",
     },
-    controlled={},
+    controlled={"text-to-image": "StableDiffusion3ControlNetPipeline"},  # its inpainting one is for nets of their own
     components={
         "text_encoder": "CLIPTextModelWithProjection",
         "text_encoder_2": "CLIPTextModelWithProjection",

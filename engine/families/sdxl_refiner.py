@@ -12,5 +12,6 @@ FAMILY = Family(
     options={**BASE.options, "text_encoder": None, "tokenizer": None, "requires_aesthetics_score": True},
     marks={"cross_attention_dim": 1280},
     prefixes={"text_encoder_2": ("conditioner.embedders.0.model.",)},
+    autoencoder_of=BASE.name,
     modelspec=("stable-diffusion-xl-v1-refiner", "stable-diffusion-xl-v1-refiner"),
 )

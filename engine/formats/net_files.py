@@ -1,15 +1,17 @@
 """A ControlNet or T2I-Adapter that is one file: of what kind it is, told by its header alone."""
 
 import re
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
 from engine.errors import BadInput
 from engine.formats import controlnet_keys, t2i_adapter_keys
 from engine.formats.headers import header_of
+from engine.formats.transformer_net_keys import FLUX_MARK, SD3_MARK, flux_config, sd3_config
 
 CONTROLNET, UNION, ADAPTER = "ControlNetModel", "ControlNetUnionModel", "T2IAdapter"
+FLUX, SD3 = "FluxControlNetModel", "SD3ControlNetModel"
 
 _FOREIGN = (
     (
@@ -24,9 +26,9 @@ _FOREIGN = (
     ),
     (re.compile(r"lllite_.+"), "it is a ControlNet-LLLite", "Use a ControlNet."),
     (
-        re.compile(r"controlnet_x_embedder\..+|pos_embed_input\..+|double_blocks\..+"),
-        "it is a ControlNet for Stable Diffusion 3 or FLUX",
-        "Easel has ControlNets for models with a U-Net only: choose another model, and one of its family.",
+        re.compile(r"double_blocks\..+|controlnet_blocks\.\d+\.linear\..+|transformer_blocks\.0\.adaLN_modulation\..+"),
+        "it is a ControlNet for Stable Diffusion 3 or FLUX in the form of its original code",
+        "Use the same one in diffusers' form.",
     ),
 )
 """Tensors of nets that cannot be used as a file, why, and what can."""
@@ -46,6 +48,8 @@ def read_net(path: Path) -> Net:
     """The net in the file. Raises BadInput naming the file where it is damaged, or none that Easel runs."""
     tensors = header_of(path).tensors
     _refuse_foreign(path, tensors)
+    if {FLUX_MARK, SD3_MARK} & tensors.keys():
+        return _of_transformer(path, {name: each.shape for name, each in tensors.items()})
     is_adapter = {"body.0.block1.weight", "body.0.in_conv.weight"} & {each.removeprefix("adapter.") for each in tensors}
     is_adapter |= {each for each in tensors if each.startswith("adapter.body.")}
     keys = t2i_adapter_keys if is_adapter else controlnet_keys
@@ -53,11 +57,7 @@ def read_net(path: Path) -> Net:
         names = keys.names_of(tensors)
         config = keys.config_of({ours: tensors[theirs].shape for ours, theirs in names.items()})
     except (LookupError, ValueError) as error:
-        raise BadInput(
-            f"“{path.name}” is no ControlNet or T2I-Adapter that Easel runs ({_reason(error)}).",
-            "Choose another file, or download it again.",
-            where=str(path),
-        ) from error
+        raise _refusal(path, error) from error
     if is_adapter:
         return Net(ADAPTER, config, names)
     return Net(UNION if "num_control_type" in config else CONTROLNET, config, names)
@@ -74,6 +74,23 @@ def _refuse_foreign(path: Path, keys: Collection[str]) -> None:
             "Use its folder in diffusers' form.",
             where=str(path),
         )
+
+
+def _of_transformer(path: Path, shapes: Mapping[str, tuple[int, ...]]) -> Net:
+    is_flux = FLUX_MARK in shapes
+    try:
+        config = flux_config(shapes) if is_flux else sd3_config(shapes)
+    except (LookupError, ValueError) as error:
+        raise _refusal(path, error) from error
+    return Net(FLUX if is_flux else SD3, config, {name: name for name in shapes})
+
+
+def _refusal(path: Path, error: Exception) -> BadInput:
+    return BadInput(
+        f"“{path.name}” is no ControlNet or T2I-Adapter that Easel runs ({_reason(error)}).",
+        "Choose another file, or download it again.",
+        where=str(path),
+    )
 
 
 def _reason(error: Exception) -> str:

@@ -94,11 +94,13 @@ def t5_places(config: Config) -> Places:
 def _clip_config(shapes: Shapes, published: Config, outer: str) -> Config:
     table = f"{outer}embeddings.token_embedding.weight"
     projection = shapes("text_projection.weight")
+    layers = count(shapes, outer + "encoder.layers.{}.layer_norm1.weight")
+    is_idle = published["architectures"] != [PROJECTED] and layers == _WHOLE + 1
     return _text_config(
         *(size(shapes, table, axis) for axis in (0, 1)),
         positions=size(shapes, f"{outer}embeddings.position_embedding.weight", 0),
         inner=size(shapes, f"{outer}encoder.layers.0.mlp.fc1.weight", 0),
-        layers=count(shapes, outer + "encoder.layers.{}.layer_norm1.weight"),
+        layers=layers - is_idle,
     ) | ({"projection_dim": projection[0]} if projection else {})
 
 

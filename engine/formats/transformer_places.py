@@ -7,6 +7,7 @@ scale in the last normalisation.
 
 import math
 from collections.abc import Iterator
+from typing import NamedTuple
 
 from engine.formats.flux_keys import DOUBLE, OUTSIDE, SINGLE, SWAPPED
 from engine.formats.places import Config, Place, Places, Shapes, count, modules, size, split
@@ -26,26 +27,71 @@ _SD3_ENDS = {
 _LAST_NORM = "final_layer.adaLN_modulation.1"
 
 
+class _Telling(NamedTuple):
+    """The tensors whose shapes tell a configuration, by one way of naming them."""
+
+    enters: str
+    words: str
+    pooled: str
+    blocks: str
+    """One of each block's, with its number to be filled in."""
+    more: str
+    """The same of blocks that not all transformers have: FLUX.1's single ones, SD3's second attention."""
+    norm: str
+    """Of the first block's queries or keys."""
+    leaves: str = ""
+    positions: str = ""
+    guided: str = ""
+
+
+_SD3_TELLING = _Telling(
+    enters="x_embedder.proj.weight",
+    words="context_embedder.weight",
+    pooled="y_embedder.mlp.0.weight",
+    blocks="joint_blocks.{}.x_block.attn.qkv.weight",
+    more="joint_blocks.{}.x_block.attn2.qkv.weight",
+    norm="joint_blocks.0.x_block.attn.ln_q.weight",
+    leaves="final_layer.linear.weight",
+    positions="pos_embed",
+)
+_SD3_DIFFUSERS = _Telling(
+    enters="pos_embed.proj.weight",
+    words="context_embedder.weight",
+    pooled="time_text_embed.text_embedder.linear_1.weight",
+    blocks="transformer_blocks.{}.attn.to_q.weight",
+    more="transformer_blocks.{}.attn2.to_q.weight",
+    norm="transformer_blocks.0.attn.norm_q.weight",
+    leaves="proj_out.weight",
+    positions="pos_embed.pos_embed",
+)
+_FLUX_TELLING = _Telling(
+    enters="img_in.weight",
+    words="txt_in.weight",
+    pooled="vector_in.in_layer.weight",
+    blocks="double_blocks.{}.img_attn.qkv.weight",
+    more="single_blocks.{}.linear1.weight",
+    norm="double_blocks.0.img_attn.norm.key_norm.scale",
+    guided="guidance_in.in_layer.weight",
+)
+_FLUX_DIFFUSERS = _Telling(
+    enters="x_embedder.weight",
+    words="context_embedder.weight",
+    pooled="time_text_embed.text_embedder.linear_1.weight",
+    blocks="transformer_blocks.{}.attn.to_q.weight",
+    more="single_transformer_blocks.{}.proj_mlp.weight",
+    norm="transformer_blocks.0.attn.norm_k.weight",
+    guided="time_text_embed.guidance_embedder.linear_1.weight",
+)
+
+
 def sd3_config(shapes: Shapes, published: Config) -> Config:
     """What the shapes tell of the configuration of Stable Diffusion 3's transformer. Raises KeyError."""
-    layers = count(shapes, "joint_blocks.{}.x_block.attn.qkv.weight")
-    width = size(shapes, "x_embedder.proj.weight", 0)
-    has_norms = shapes("joint_blocks.0.x_block.attn.ln_q.weight") is not None
-    return {
-        "in_channels": size(shapes, "x_embedder.proj.weight", 1),
-        "patch_size": size(shapes, "x_embedder.proj.weight", 2),
-        "out_channels": size(shapes, "final_layer.linear.weight", 0) // published["patch_size"] ** 2,
-        "num_layers": layers,
-        "num_attention_heads": width // _SD3_HEAD_WIDTH,
-        "joint_attention_dim": size(shapes, "context_embedder.weight", 1),
-        "caption_projection_dim": size(shapes, "context_embedder.weight", 0),
-        "pooled_projection_dim": size(shapes, "y_embedder.mlp.0.weight", 1),
-        "pos_embed_max_size": math.isqrt(size(shapes, "pos_embed", 1)),
-        "qk_norm": "rms_norm" if has_norms else None,
-        "dual_attention_layers": [
-            number for number in range(layers) if shapes(f"joint_blocks.{number}.x_block.attn2.qkv.weight") is not None
-        ],
-    }
+    return _sd3_config(shapes, published, _SD3_TELLING)
+
+
+def diffusers_sd3_config(shapes: Shapes, published: Config) -> Config:
+    """The same of one that was taken out of its folder, by diffusers' names."""
+    return _sd3_config(shapes, published, _SD3_DIFFUSERS)
 
 
 def sd3_places(config: Config) -> Places:
@@ -53,24 +99,61 @@ def sd3_places(config: Config) -> Places:
     return dict(_sd3(config))
 
 
+def diffusers_sd3_places(config: Config) -> Places:
+    """The same of one by diffusers' names."""
+    return {name: Place(name) for name in sd3_places(config)}
+
+
 def flux_config(shapes: Shapes, published: Config) -> Config:
     """What the shapes tell of the configuration of FLUX.1's transformer. Raises KeyError."""
-    width, head = size(shapes, "img_in.weight", 0), size(shapes, "double_blocks.0.img_attn.norm.key_norm.scale", 0)
-    return {
-        "in_channels": size(shapes, "img_in.weight", 1),
-        "num_layers": count(shapes, "double_blocks.{}.img_attn.qkv.weight"),
-        "num_single_layers": count(shapes, "single_blocks.{}.linear1.weight"),
-        "attention_head_dim": head,
-        "num_attention_heads": width // head,
-        "joint_attention_dim": size(shapes, "txt_in.weight", 1),
-        "pooled_projection_dim": size(shapes, "vector_in.in_layer.weight", 1),
-        "guidance_embeds": shapes("guidance_in.in_layer.weight") is not None,
-    }
+    return _flux_config(shapes, _FLUX_TELLING)
+
+
+def diffusers_flux_config(shapes: Shapes, published: Config) -> Config:
+    """The same of one that was taken out of its folder, by diffusers' names."""
+    return _flux_config(shapes, _FLUX_DIFFUSERS)
 
 
 def flux_places(config: Config) -> Places:
     """Where its tensors lie."""
     return dict(_flux(config))
+
+
+def diffusers_flux_places(config: Config) -> Places:
+    """The same of one by diffusers' names."""
+    return {name: Place(name) for name in flux_places(config)}
+
+
+def _sd3_config(shapes: Shapes, published: Config, names: _Telling) -> Config:
+    layers = count(shapes, names.blocks)
+    width = size(shapes, names.enters, 0)
+    return {
+        "in_channels": size(shapes, names.enters, 1),
+        "patch_size": size(shapes, names.enters, 2),
+        "out_channels": size(shapes, names.leaves, 0) // published["patch_size"] ** 2,
+        "num_layers": layers,
+        "num_attention_heads": width // _SD3_HEAD_WIDTH,
+        "joint_attention_dim": size(shapes, names.words, 1),
+        "caption_projection_dim": size(shapes, names.words, 0),
+        "pooled_projection_dim": size(shapes, names.pooled, 1),
+        "pos_embed_max_size": math.isqrt(size(shapes, names.positions, 1)),
+        "qk_norm": "rms_norm" if shapes(names.norm) is not None else None,
+        "dual_attention_layers": [number for number in range(layers) if shapes(names.more.format(number)) is not None],
+    }
+
+
+def _flux_config(shapes: Shapes, names: _Telling) -> Config:
+    width, head = size(shapes, names.enters, 0), size(shapes, names.norm, 0)
+    return {
+        "in_channels": size(shapes, names.enters, 1),
+        "num_layers": count(shapes, names.blocks),
+        "num_single_layers": count(shapes, names.more),
+        "attention_head_dim": head,
+        "num_attention_heads": width // head,
+        "joint_attention_dim": size(shapes, names.words, 1),
+        "pooled_projection_dim": size(shapes, names.pooled, 1),
+        "guidance_embeds": shapes(names.guided) is not None,
+    }
 
 
 def _sd3(config: Config) -> Iterator[tuple[str, Place]]:

@@ -4,14 +4,12 @@ from engine.errors import BadInput, closest
 from engine.library.autoencoders import autoencoder_for
 from engine.library.image_prompts import chosen
 from engine.library.named import file_at
-from engine.library.nets import net_for
+from engine.library.nets import check_nets, net_for
 from engine.library.preprocessors import model_for
-from engine.library.shelves import WEIGHTS, named
+from engine.library.shelves import called, named
 from engine.messages import Adapters, ChosenLora, ModelCard
 from engine.prompt import parse
 from engine.settings import LANCZOS, GenerateSettings, LoraUse
-
-UPSCALERS = (*WEIGHTS, ".onnx")
 
 
 def needed(settings: GenerateSettings, card: ModelCard) -> Adapters:
@@ -26,9 +24,11 @@ def needed(settings: GenerateSettings, card: ModelCard) -> Adapters:
             where="regions",
         )
     said = [LoraUse(**each._asdict()) for each in parse(settings.prompt).loras]
+    nets = [net_for(each, card) for each in settings.controls]
+    check_nets(settings, nets, card)
     return Adapters(
-        loras=tuple(_lora(each) for each in (*settings.loras, *said)),
-        nets=tuple(str(net_for(each, card)) for each in settings.controls),
+        loras=(*(_lora(each, can_be_path=True) for each in settings.loras), *map(_lora, said)),
+        nets=tuple(map(str, nets)),
         preprocessors=tuple(model_for(each.kind) for each in settings.controls),
         image_prompts=tuple(chosen(each, card) for each in settings.image_prompts),
         embeddings=tuple((name, str(path)) for name, path in named("embedding").items()),
@@ -37,13 +37,13 @@ def needed(settings: GenerateSettings, card: ModelCard) -> Adapters:
     )
 
 
-def _lora(use: LoraUse) -> ChosenLora:
-    known = named("lora")
-    path = known.get(use.name.casefold()) or file_at(use.name, WEIGHTS)
+def _lora(use: LoraUse, *, can_be_path: bool = False) -> ChosenLora:
+    """A prompt may come from anybody's picture: what it names is never looked for by its path."""
+    path = called("lora", use.name, "loras") or (file_at(use.name) if can_be_path else None)
     if path is None:
         raise BadInput(
             f"There is no LoRA named “{use.name[:80]}”.",
-            closest(use.name, [each.stem for each in known.values()]),
+            closest(use.name, [each.stem for each in named("lora").values()]),
             "loras",
         )
     of_text = use.weight if use.text_encoder_weight is None else use.text_encoder_weight
@@ -53,12 +53,11 @@ def _lora(use: LoraUse) -> ChosenLora:
 def _upscaler(name: str) -> str:
     if name.strip().casefold() in ("", LANCZOS.casefold()):
         return ""
-    known = named("upscaler", UPSCALERS)
-    path = known.get(name.casefold()) or file_at(name, UPSCALERS)
+    path = called("upscaler", name, "upscaler") or file_at(name)
     if path is None:
         raise BadInput(
             f"There is no upscaler named “{name[:80]}”.",
-            closest(name, [LANCZOS, *(each.stem for each in known.values())]),
+            closest(name, [LANCZOS, *(each.stem for each in named("upscaler").values())]),
             where="upscaler",
         )
     return str(path)

@@ -2,9 +2,10 @@
 
 import logging
 import os
+import re
 import sqlite3
 from collections.abc import Collection, Iterable
-from pathlib import Path
+from pathlib import Path, PurePath
 from typing import Any, NamedTuple
 
 import msgspec
@@ -12,22 +13,31 @@ from msgspec.structs import replace
 
 from engine import paths
 from engine.errors import BadInput
+from engine.formats.suffixes import name_of
 from engine.library import said
 from engine.library.database import Database
 from engine.library.said import Said
 from engine.messages import Describe, Entry
+from engine.offers import is_called
 
 _log = logging.getLogger(__name__)
 _PUT = """
 INSERT INTO files (path, folder, root, mount, size, mtime_ns, inode, beside, reader, sha256, data_sha256, old_hash,
-                   state, entry)
-VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
+                   state, entry, title, stem)
+VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
 ON CONFLICT (path) DO UPDATE SET
     folder = excluded.folder, root = excluded.root, mount = excluded.mount, size = excluded.size,
     mtime_ns = excluded.mtime_ns, inode = excluded.inode, beside = excluded.beside, reader = excluded.reader,
     sha256 = excluded.sha256, data_sha256 = excluded.data_sha256, old_hash = excluded.old_hash,
-    state = excluded.state, entry = excluded.entry, missing = ''
+    state = excluded.state, entry = excluded.entry, title = excluded.title, stem = excluded.stem, missing = ''
 """
+_NAMED = """
+WHERE title = ? OR stem IN (?, ?)
+    OR path IN (SELECT path FROM said WHERE instr(words, ?))
+    OR sha256 <> '' AND sha256 IN (SELECT sha256 FROM said WHERE sha256 <> '' AND instr(words, ?))
+"""
+"""By the file, and all that the person gave a name to."""
+_A_NAME = b'"name":"'
 _SAY = "INSERT OR REPLACE INTO said (sha256, path, size, words) VALUES (?, ?, ?, ?)"
 _FEW = 64
 """Entries whose words are asked for one by one."""
@@ -118,6 +128,13 @@ class Catalogue:
         """What is remembered of some paths, in no order."""
         return self._entries("WHERE path IN (SELECT value FROM json_each(?))", _json(these))
 
+    def named(self, name: str) -> list[Entry]:
+        """The entries that people call so, by path: see `engine.offers.is_called`."""
+        wanted = name.strip().casefold().encode("utf-8", "replace").decode()  # some names are no text
+        own = PurePath(re.split(r"[/\\]", wanted)[-1])
+        found = self._entries(_NAMED, wanted, own.name, name_of(own), _A_NAME, _A_NAME)
+        return sorted((each for each in found if is_called(each, wanted)), key=lambda entry: entry.path)
+
     def called(self, digits: str) -> list[Entry]:
         """The entries with that hash: sha256 or its first 8 digits and more, a LoRA's, or A1111's old one."""
         prefix = digits.strip().lower().removeprefix("0x")
@@ -188,7 +205,9 @@ class Catalogue:
                 path, stamp = each.entry.path, each.stamp
                 identity = (stamp.inode, stamp.size, stamp.mtime_ns)
                 hashes = self._hashes(path, identity)
-                values = (path, *each.place, *stamp, *hashes, each.entry.state, msgspec.json.encode(each.entry))
+                names = each.entry.name.casefold(), name_of(PurePath(path)).casefold()
+                known = each.entry.state, msgspec.json.encode(each.entry), *names
+                values = (path, *each.place, *stamp, *hashes, *known)
                 connection.execute(_PUT, values)
                 if stamp.inode:
                     moved |= self._follow(connection, waiting.get(identity, ""), path)

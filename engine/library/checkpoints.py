@@ -6,9 +6,9 @@ from typing import Any, NamedTuple
 from engine.errors import BadInput
 from engine.families.family import Family
 from engine.formats.places import Config, Place, Places, Shape, stored_shape
+from engine.library.file_parts import Part
 from engine.library.layouts import Layout, has_idle_layer, published_form
 from engine.library.recognise import read_json
-from engine.library.single_file import Part
 from engine.paths import RESOURCES
 
 _UNSAID: dict[str, Any] = {

@@ -10,15 +10,20 @@ from typing import Any
 from engine import paths
 from engine.errors import EaselError
 
-SCHEMA = 1
+SCHEMA = 2
+PATIENCE_SECONDS = 20
+"""How long another process may write before it is said to be in the way."""
 _TABLES = """
 CREATE TABLE files (
     path TEXT PRIMARY KEY, folder TEXT NOT NULL, root TEXT NOT NULL, mount TEXT NOT NULL,
     size INTEGER NOT NULL, mtime_ns INTEGER NOT NULL, inode INTEGER NOT NULL,
     beside INTEGER NOT NULL, reader INTEGER NOT NULL,
     missing TEXT NOT NULL DEFAULT '', sha256 TEXT NOT NULL DEFAULT '', data_sha256 TEXT NOT NULL DEFAULT '',
-    old_hash TEXT NOT NULL DEFAULT '', state TEXT NOT NULL, entry BLOB NOT NULL
+    old_hash TEXT NOT NULL DEFAULT '', state TEXT NOT NULL, entry BLOB NOT NULL,
+    title TEXT NOT NULL DEFAULT '', stem TEXT NOT NULL DEFAULT ''
 );
+CREATE INDEX files_of_a_title ON files (title);
+CREATE INDEX files_of_a_stem ON files (stem);
 CREATE INDEX files_of_a_folder ON files (folder);
 CREATE INDEX files_of_a_content ON files (sha256) WHERE sha256 <> '';
 CREATE INDEX files_of_an_inode ON files (inode, size, mtime_ns) WHERE sha256 <> '';
@@ -30,6 +35,15 @@ CREATE UNIQUE INDEX said_of_a_path ON said (path) WHERE sha256 = '';
 CREATE INDEX said_at_a_path ON said (path);
 """
 """`files` can be read from the disk again; `roots` and `said` are the person's, and kept in a second file, too."""
+_UPDATES = {
+    1: """
+    ALTER TABLE files ADD COLUMN title TEXT NOT NULL DEFAULT '';
+    ALTER TABLE files ADD COLUMN stem TEXT NOT NULL DEFAULT '';
+    CREATE INDEX files_of_a_title ON files (title);
+    CREATE INDEX files_of_a_stem ON files (stem);
+    """
+}
+"""From one version to the next. What is added is filled as the next scan reads the files again."""
 _log = logging.getLogger(__name__)
 
 
@@ -104,12 +118,14 @@ class Database:
         return self._connected()
 
     def _connected(self) -> sqlite3.Connection:
-        connection = sqlite3.connect(self.file, timeout=20, isolation_level=None)
+        connection = sqlite3.connect(self.file, timeout=PATIENCE_SECONDS, isolation_level=None)
         try:
             connection.execute("PRAGMA journal_mode = WAL")
             connection.execute("PRAGMA synchronous = FULL")
             if _version(connection) == 0:
                 self._made(connection)
+            if 0 < _version(connection) < SCHEMA:
+                _bring_up(connection)
             if _version(connection) > SCHEMA:
                 raise _Unfit("is of a newer Easel", f"newer-{_version(connection)}")
             (answer,) = connection.execute("PRAGMA quick_check(1)").fetchone()
@@ -150,6 +166,15 @@ class _Unfit(Exception):
     def __init__(self, why: str, word: str) -> None:
         super().__init__(why)
         self.word = word
+
+
+def _bring_up(connection: sqlite3.Connection) -> None:
+    with connection:
+        connection.execute("BEGIN IMMEDIATE")
+        for version in range(_version(connection), SCHEMA):
+            for statement in filter(str.strip, _UPDATES[version].split(";")):
+                connection.execute(statement)
+        connection.execute(f"PRAGMA user_version = {SCHEMA}")
 
 
 def _version(connection: sqlite3.Connection) -> int:

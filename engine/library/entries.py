@@ -16,10 +16,10 @@ from engine.library import sidecars
 from engine.library.guess import KINDS, Guess, Kind, Question
 from engine.library.headers import guess_header
 from engine.library.headers.answers import answers, settled
-from engine.library.index import STARTER_NAME
 from engine.library.recognise import Recognised, read_json, recognise, weight_files
 from engine.library.sidecars import Sidecar
 from engine.messages import Entry
+from engine.offers import STARTER_NAME
 from engine.paths import STARTER
 
 _FOREIGN = (Form.GGUF, Form.OTHER_MODEL, Form.TORCHSCRIPT)
@@ -52,12 +52,13 @@ def of_file(path: Path, hint: Kind = "unknown", has_cards: bool = True) -> Entry
         said = sidecars.read(path, None if has_cards else ())
         if form is Form.ONNX:
             return _guessed(_told(entry, said), _asking(_onnx(hint), hint))
-        header = read_header(path) if form is Form.SAFETENSORS else read_pickle(path).header
+        is_pickle = form is not Form.SAFETENSORS
+        header = read_pickle(path).header if is_pickle else read_header(path)
     except EaselError as error:
         return _troubled(entry, "foreign" if form in _FOREIGN else "broken", error)
     said = said.or_else(sidecars.from_metadata(header.metadata))
     guess = guess_header(Header(header.tensors, {}), path.name)  # what the metadata say is in `said` by now
-    return _guessed(_told(entry, said), _asking(_by_card(guess, said), hint))
+    return _guessed(replace(_told(entry, said), is_pickle=is_pickle), _asking(_by_card(guess, said), hint))
 
 
 def of_model(folder: Path) -> Entry:

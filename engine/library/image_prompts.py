@@ -7,9 +7,10 @@ from engine import paths
 from engine.errors import BadInput, EaselError, closest
 from engine.formats.headers import header_of
 from engine.formats.safetensors import Tensor
+from engine.formats.suffixes import SUFFIXES
 from engine.library.named import file_at
 from engine.library.recognise import read_json
-from engine.library.shelves import WEIGHTS, shelved
+from engine.library.shelves import known, shelved
 from engine.messages import ChosenImagePrompt, ModelCard
 from engine.uses import ImagePrompt
 
@@ -34,9 +35,9 @@ def chosen(use: ImagePrompt, card: ModelCard) -> ChosenImagePrompt:
 
 
 def _adapter(name: str, card: ModelCard) -> Path:
-    known = {path.stem.casefold(): path for path in _adapters()}
+    named = {path.stem.casefold(): path for path in _adapters()}
     if not name:
-        path = next((path for path in known.values() if _is_for(path, card)), None)
+        path = next((path for path in named.values() if _is_for(path, card)), None)
         if path is None:
             raise BadInput(
                 f"No IP-Adapter that fits the model “{card.name}” is installed.",
@@ -44,10 +45,10 @@ def _adapter(name: str, card: ModelCard) -> Path:
                 where="image_prompts",
             )
         return path
-    path = known.get(name.casefold()) or file_at(name, WEIGHTS)
+    path = named.get(name.casefold()) or file_at(name)
     if path is None:
         raise BadInput(
-            f"There is no IP-Adapter named “{name[:80]}”.", closest(name, [each.stem for each in known.values()]),
+            f"There is no IP-Adapter named “{name[:80]}”.", closest(name, [each.stem for each in named.values()]),
             "image_prompts",
         )  # fmt: skip
     if not _is_for(path, card):
@@ -97,7 +98,7 @@ def _adapters() -> Iterator[Path]:
     """Files in the folders and in those in them, but not an encoder's."""
     for found in shelved("ip_adapter"):
         for path in sorted(found.iterdir()) if found.is_dir() else [found]:
-            if path.suffix.lower() in WEIGHTS and not (path.parent / "config.json").is_file():
+            if path.suffix.lower() in SUFFIXES and not (path.parent / "config.json").is_file():
                 yield path
 
 
@@ -105,6 +106,9 @@ def _encoders() -> Iterator[Path]:
     for folder in paths.adapters("ip_adapter"):
         for config in sorted((*folder.glob("*/config.json"), *folder.glob("*/*/config.json"))):
             yield config.parent
+    for path, each in known().items():
+        if each.sort == "image_encoder" and each.state == "here" and (path / "config.json").is_file():
+            yield path
 
 
 def _tensors(path: Path) -> Mapping[str, Tensor]:

@@ -1,41 +1,42 @@
-"""What is installed: the starter model, and the model folders and files in Easel's own folder."""
+"""Models by their names: Easel's own, those that the library knows elsewhere, and whatever is named by its path."""
 
+import logging
+import re
+from collections.abc import Callable
 from pathlib import Path
 
 from engine.errors import BadInput, EaselError, closest
 from engine.families import FAMILIES
-from engine.formats.safetensors import read_header
-from engine.library import sidecars
+from engine.formats.suffixes import name_of
 from engine.library.catalogue import Catalogue, file_of_catalogue
-from engine.library.headers import guess_header
-from engine.library.headers.answers import answers, settled
 from engine.library.headers.signs import what
+from engine.library.installed import installed, is_model
+from engine.library.judged import judged
 from engine.library.recognise import recognise
-from engine.library.single_file import SUFFIX, opened
-from engine.messages import ModelCard
-from engine.paths import STARTER, models
+from engine.library.single_file import opened
+from engine.messages import Entry, ModelCard
+from engine.offers import STARTER_NAME, can_draw, is_called, offers
+from engine.paths import STARTER
 
-STARTER_NAME = "Easel Starter"
+_STATES = {"missing": "is not to be reached now", "broken": "is broken", "foreign": "is not for Easel"}
+_log = logging.getLogger(__name__)
 
 
-def cards() -> list[ModelCard]:
-    """Every model, the starter first; broken ones too, with the reason."""
-    return [_card(STARTER, STARTER_NAME), *map(_card, _installed())]
+class Unknown(BadInput):
+    """No model has that name, as far as is known."""
 
 
 def find(name: str, where: str = "model") -> ModelCard:
-    """The model of that name, hash or path, wherever the library knows it. Raises BadInput for unknown and broken ones.
+    """The model of that name, hash or path, wherever the library knows it.
 
-    Only that one's files are read.
+    Only that one's files are read. Raises Unknown where there is none, and BadInput for broken ones, for those whose
+    drive is away, and for a name that several have.
     """
-    path = _path_of(name)
-    if path is None:
-        known = [STARTER_NAME, *map(_name, _installed())]
-        raise BadInput(f"There is no model named “{name[:80]}”.", closest(name, known), where=where)
-    card = _card(path, STARTER_NAME if path == STARTER else "")
-    if card.broken:
-        raise BadInput(*_two_sentences(card), where=where)
-    return card
+    path, title = _place_of(name, where)
+    try:
+        return _card(path, title)
+    except EaselError as error:
+        raise BadInput(f"The model “{title}” cannot be used.", str(error), where=where) from error
 
 
 def refiner(name: str, card: ModelCard) -> ModelCard | None:
@@ -52,61 +53,87 @@ def refiner(name: str, card: ModelCard) -> ModelCard | None:
     return found
 
 
-def _installed() -> list[Path]:
-    """What lies in Easel's own folder."""
-    folder = models()
-    return [each for each in sorted(folder.iterdir()) if _is_model(each)] if folder.is_dir() else []
+def _place_of(name: str, where: str) -> tuple[Path, str]:
+    """Where a model lies, and what pictures are to call it."""
+    if name.strip().casefold() == STARTER_NAME.casefold():
+        return STARTER, STARTER_NAME
+    path = Path(name)
+    if name.startswith("~") or path.is_absolute():
+        path = _at(name)
+        if is_model(path):
+            return path.resolve(), name_of(path)
+    known = _asked(lambda catalogue: catalogue.named(name) or catalogue.called(name))
+    here = [each for each in known if each.state == "here" and is_model(Path(each.path))]
+    usable = _distinct([*filter(can_draw, here), *_own(name, known)]) or here[:1]
+    if len(usable) > 1:
+        named = " or ".join(f"“{each.value}”" for each in offers(usable)[:3])
+        raise BadInput(f"“{name[:80]}” is the name of {len(usable)} models.", f"Say which: {named}.", where)
+    if usable:
+        path = Path(usable[0].path)
+        return path, name.strip() if re.search(r"[/\\]", name) else name_of(path)
+    if is_model(path):
+        return path.resolve(), name_of(path)
+    raise _refusal(name, known, where)
 
 
-def _name(path: Path) -> str:
-    return path.stem if path.is_file() else path.name
-
-
-def _path_of(name: str) -> Path | None:
-    wanted = name.strip().casefold()
-    if wanted == STARTER_NAME.casefold():
-        return STARTER
-    own = next((each for each in _installed() if _name(each).casefold() == wanted), None)
-    if own is not None:
-        return own
-    path = Path(name).expanduser()
-    return path.resolve() if _is_model(path) else _catalogued(wanted)
-
-
-def _catalogued(wanted: str) -> Path | None:
-    """Where a model lies that the library found in another program's folder, by its title, its file's name or hash."""
-    if not file_of_catalogue().is_file():
-        return None
-    catalogue = Catalogue()
+def _at(name: str) -> Path:
     try:
-        entries = catalogue.entries()
-        by_name = [each for each in entries if wanted in (each.name.casefold(), _name(Path(each.path)).casefold())]
-        found = [*by_name, *catalogue.called(wanted)]
+        return Path(name).expanduser()
+    except RuntimeError:  # “~nobody”
+        return Path(name)
+
+
+def _asked(question: Callable[[Catalogue], list[Entry]]) -> list[Entry]:
+    """The library's answer; nothing where it cannot be asked."""
+    if not file_of_catalogue().is_file():
+        return []
+    try:
+        catalogue = Catalogue()
+    except EaselError as error:  # said on the Models screen
+        _log.info("%s", error)
+        return []
+    try:
+        return question(catalogue)
     finally:
         catalogue.close()
-    usable = (Path(each.path) for each in found if each.sort == "checkpoint" and each.state == "here")
-    return next(filter(_is_model, usable), None)
 
 
-def _is_model(path: Path) -> bool:
-    try:
-        if path.is_file():
-            return path.suffix.lower() == SUFFIX and not path.stem.lower().endswith(".vae")
-        return path.is_dir() and ((path / "model_index.json").exists() or (path / "unet").is_dir())
-    except (OSError, ValueError):  # a name that no path can have: too long, or with a NUL
-        return False
+def _own(name: str, known: list[Entry]) -> list[Entry]:
+    """What lies in Easel's own folder under a name, and the library has not read as it is now."""
+    read = {each.path for each in known if each.state == "here"}
+    found = (Entry(path=str(path), name=name_of(path)) for path in installed() if str(path) not in read)
+    return [each for each in found if is_called(each, name)]
 
 
-def _card(path: Path, title: str = "") -> ModelCard:
-    """Of a model folder, or of a file, which is opened as one."""
-    name = title or _name(path)
-    try:
-        folder = _opened(path) if path.is_file() else path
-        found = recognise(folder)
-    except EaselError as error:
-        return ModelCard(name=name, path=str(path), broken=str(error))
+def _distinct(found: list[Entry]) -> list[Entry]:
+    """Each file once, however many links lead to it; one, where all are copies of the same."""
+    once = {Path(each.path).resolve(): each for each in reversed(found)}
+    contents = {each.sha256 for each in once.values()}
+    return found[:1] if len(contents) == 1 and contents != {""} else list(once.values())
+
+
+def _refusal(name: str, known: list[Entry], where: str) -> BadInput:
+    """Why a name leads to no model."""
+    for each in known:
+        if each.state != "here":
+            return BadInput(f"The model “{name[:80]}” {_STATES[each.state]}.", each.trouble, where)
+    if known and known[0].is_pickle:
+        cause = f"“{Path(known[0].path).name}” is a PyTorch file, and Easel draws from other forms alone."
+        return BadInput(cause, "Look for a .safetensors file of it.", where)
+    return Unknown(f"There is no model named “{name[:80]}”.", closest(name, _names()), where)
+
+
+def _names() -> list[str]:
+    known = offers(filter(can_draw, _asked(Catalogue.entries)))
+    return list(dict.fromkeys([STARTER_NAME, *map(name_of, installed()), *(each.value for each in known)]))
+
+
+def _card(path: Path, title: str) -> ModelCard:
+    """Of a model folder, or of a file, which is opened as one. Raises EaselError."""
+    folder = _opened(path) if path.is_file() else path
+    found = recognise(folder)
     return ModelCard(
-        name=name,
+        name=title,
         path=str(folder),
         family=found.family.name,
         native_size=found.native_size,
@@ -119,8 +146,7 @@ def _card(path: Path, title: str = "") -> ModelCard:
 
 def _opened(file: Path) -> Path:
     """Raises BadInput for a file that holds something else than a model, or a model that Easel does not run."""
-    guess = guess_header(read_header(file), file.name)
-    guess = settled(guess, answers(guess, sidecars.read(file)))
+    guess = judged(file)
     if guess.refusal:
         raise EaselError(guess.refusal, "", str(file))
     if guess.kind not in ("checkpoint", "denoiser", "unknown"):
@@ -128,7 +154,3 @@ def _opened(file: Path) -> Path:
             f"“{file.name}” holds {what(guess.kind, guess.family)}, no model.", "Choose a checkpoint.", str(file)
         )
     return opened(file, guess.family, guess.variants)
-
-
-def _two_sentences(card: ModelCard) -> tuple[str, str]:
-    return f"The model “{card.name}” is broken.", card.broken

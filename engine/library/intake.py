@@ -9,6 +9,7 @@ from typing import Literal, NamedTuple
 
 from engine import paths
 from engine.errors import BadInput, EaselError
+from engine.formats.suffixes import SUFFIXES
 from engine.library import entries, roots
 from engine.library.catalogue import Catalogue
 from engine.library.guess import KINDS, Kind
@@ -16,8 +17,6 @@ from engine.library.guess import KINDS, Kind
 Report = Callable[[str, float], None]
 """Told what is being done and how much of it is, from 0 to 1; raises Cancelled where it is to stop."""
 
-SUFFIXES = (".safetensors", ".sft", ".ckpt", ".pt", ".pth", ".bin", ".onnx", ".gguf")
-"""Of files that may be models; in a folder that is taken in, everything else is passed by."""
 BESIDE = (
     ".civitai.info", ".metadata.json", ".cm-info.json", ".json", ".yaml", ".yml", ".txt", ".description.txt",
     *(f"{word}{kind}" for word in (".preview", ".thumb", "") for kind in (".png", ".jpg", ".jpeg", ".webp")),

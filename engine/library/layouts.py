@@ -33,6 +33,27 @@ FLUX = Layout(
     transformer_places.flux_places,
     "FluxTransformer2DModel",
 )
+_DIFFUSERS = (
+    Layout(
+        "up_blocks.0.resnets.0.conv1.weight",
+        sd_places.diffusers_unet_config,
+        sd_places.diffusers_unet_places,
+        "UNet2DConditionModel",
+    ),
+    Layout(
+        "single_transformer_blocks.0.attn.to_q.weight",
+        transformer_places.diffusers_flux_config,
+        transformer_places.diffusers_flux_places,
+        "FluxTransformer2DModel",
+    ),
+    Layout(
+        "pos_embed.proj.weight",
+        transformer_places.diffusers_sd3_config,
+        transformer_places.diffusers_sd3_places,
+        "SD3Transformer2DModel",
+    ),
+)
+"""Denoisers that were taken out of their folders."""
 _VAES = (
     Layout("decoder.mid.block_1.norm1.weight", sd_places.vae_config, sd_places.vae_places),
     Layout("decoder.mid_block.resnets.0.norm1.weight", sd_places.diffusers_vae_config, sd_places.diffusers_vae_places),
@@ -44,7 +65,8 @@ _ENCODERS = (
     _OPEN_CLIP,
     Layout("shared.weight", text_places.t5_config, text_places.t5_places),
 )
-_DENOISERS = ("model.diffusion_model.", "diffusion_model.", "")
+_PREDICTING = (UNET, SD3, FLUX, *_DIFFUSERS)
+_DENOISERS = ("model.diffusion_model.", "diffusion_model.", "unet.", "transformer.", "model.", "net.", "module.", "")
 _AUTOENCODERS = ("first_stage_model.", "vae.")
 
 
@@ -59,11 +81,17 @@ class Found(NamedTuple):
         """The file's own name of a tensor: moving averages stand in for a U-Net that is not there itself.
 
         They are named without the dots (`ldm/modules/ema.py` of the original code); newer files of FLUX.1 call
-        a norm's scale its weight.
+        a norm's scale its weight, and some of T5 have its words under the name of its encoder alone.
         """
         averaged = f"model_ema.{(self.prefix + name).removeprefix('model.').replace('.', '')}"
         norm = f"{self.prefix}{name.removesuffix('.scale')}.weight"
-        return next((key for key in (self.prefix + name, averaged, norm) if key in self.tensors), None)
+        words = self.prefix + ("encoder.embed_tokens.weight" if name == "shared.weight" else name)
+        return next((key for key in (self.prefix + name, averaged, norm, words) if key in self.tensors), None)
+
+    @property
+    def is_whole(self) -> bool:
+        """Whether all names under the prefix are the part's: then one that it has no place for is told."""
+        return bool(self.prefix) or self.layout in _DIFFUSERS
 
     def shape(self, name: str) -> Shape | None:
         """The shape of a tensor; None where there is none of that name."""
@@ -73,7 +101,7 @@ class Found(NamedTuple):
 
 def denoiser_in(tensors: Mapping[str, Tensor]) -> Found | None:
     """What predicts, of whatever family."""
-    return _first(tensors, _DENOISERS, (UNET, SD3, FLUX))
+    return _first(tensors, _DENOISERS, _PREDICTING)
 
 
 def part_in(tensors: Mapping[str, Tensor], family: Family, part: str, *, alone: bool = False) -> Found | None:
@@ -85,10 +113,10 @@ def part_in(tensors: Mapping[str, Tensor], family: Family, part: str, *, alone: 
 def layouts_of(family: Family, part: str) -> tuple[tuple[str, ...], tuple[Layout, ...]]:
     """What a part's names may begin with, and the layouts it may have."""
     if part == family.denoiser:
-        return _DENOISERS, (UNET, SD3, FLUX)
+        return _DENOISERS, _PREDICTING
     if part == "vae":
         return _AUTOENCODERS, _VAES
-    return family.prefixes[part], _ENCODERS
+    return (*family.prefixes[part], f"{part}."), _ENCODERS
 
 
 def published_form(family: Family, part: str) -> tuple[str, Layout]:

@@ -4,16 +4,20 @@
 themselves stay where they are, and are read one by one when they are wanted.
 """
 
+import os
+import shutil
+from collections.abc import Callable
 from functools import lru_cache
 from pathlib import Path
 
 import msgspec
 
-from engine.errors import BadInput
-from engine.formats.places import Turn
-from engine.paths import cache
+from engine.errors import BadInput, EaselError
+from engine.formats.places import Config, Turn
+from engine.paths import cache, ready, sync
 
 FILE = "weights.json"
+SOURCE = "source.json"
 
 
 class Stored(msgspec.Struct, frozen=True, array_like=True):
@@ -37,9 +41,73 @@ class Weights(msgspec.Struct, frozen=True):
     tensors: dict[str, Stored]
 
 
+class Source(msgspec.Struct, frozen=True):
+    """What an opened folder was made from."""
+
+    path: str
+    files: dict[str, tuple[int, int]]
+    """Every file that the result depends on, its size and the nanosecond it was changed; zeros for none."""
+    lenders: str = ""
+    """A checksum of all that could have lent a part, where one was looked for; else empty."""
+
+
 def home() -> Path:
     """Where opened models lie."""
     return cache("opened")
+
+
+def stamp(path: Path) -> tuple[int, int]:
+    """The size of a file and the nanosecond it was changed; zeros where there is none."""
+    try:
+        status = path.stat()
+    except OSError:  # it is not there, or not yet
+        return 0, 0
+    return status.st_size, status.st_mtime_ns
+
+
+def source_of(folder: Path) -> Source | None:
+    """What an opened folder was made from, if all files of it are as they were; else None."""
+    try:
+        source = msgspec.json.decode((folder / SOURCE).read_bytes(), type=Source)
+    except (OSError, msgspec.DecodeError):
+        return None
+    return source if all(stamp(Path(file)) == before for file, before in source.files.items()) else None
+
+
+def put(folder: Path, source: Source, write: Callable[[Path], None]) -> None:
+    """Have `write` fill a folder under another name, then let it appear whole. Raises EaselError for a full disk."""
+    ready(folder.parent)
+    making = folder.with_name(f"{folder.name}.{os.getpid()}.part")
+    shutil.rmtree(making, ignore_errors=True)
+    making.mkdir()
+    try:
+        write(making)
+        put_json(making / SOURCE, source)
+        if folder.is_dir():
+            shutil.rmtree(folder)
+        making.replace(folder)
+        sync(folder.parent)
+    except OSError as error:
+        if source_of(folder) is None:  # else another process was faster
+            raise EaselError(
+                f"The model “{Path(source.path).name}” could not be opened ({error.strerror}).",
+                "Free some space.",
+                str(folder),
+            ) from error
+    finally:
+        shutil.rmtree(making, ignore_errors=True)
+
+
+def put_part(folder: Path, config: Config, weights: Weights) -> None:
+    """Write a part into a folder that is being made."""
+    put_json(folder / "config.json", config)
+    put_json(folder / FILE, weights)
+
+
+def put_json(path: Path, what: object) -> None:
+    """Write a small file into a folder that is being made."""
+    path.parent.mkdir(exist_ok=True)
+    path.write_bytes(msgspec.json.encode(what))
 
 
 def stored(part: Path) -> Weights | None:

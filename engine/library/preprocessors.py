@@ -3,13 +3,13 @@
 from collections.abc import Iterator
 from pathlib import Path
 
-from engine import paths
 from engine.controls import KINDS, missing
 from engine.errors import EaselError
 from engine.formats.safetensors import read_header
+from engine.formats.suffixes import SAFETENSORS
 from engine.library.recognise import read_json
+from engine.library.shelves import shelved
 
-FOLDER = "preprocessor"
 _EDGES = "block5.projection.weight"
 """A tensor of HED's network, the only one that is a file of its own."""
 
@@ -28,21 +28,23 @@ def model_for(kind: str) -> str:
 
 
 def _networks(kind: str) -> Iterator[Path]:
-    for folder in paths.adapters(FOLDER):
-        for config in sorted(folder.glob("*/config.json")):
-            try:
-                named = read_json(config).get("architectures")
-            except EaselError:  # a damaged folder is no model
-                continue
-            if isinstance(named, list) and len(named) == 1 and named[0] in KINDS[kind].classes:
-                yield config.parent
+    for folder in shelved("preprocessor"):
+        if not (folder / "config.json").is_file():
+            continue
+        try:
+            named = read_json(folder / "config.json").get("architectures")
+        except EaselError:  # a damaged folder is no model
+            continue
+        if isinstance(named, list) and len(named) == 1 and named[0] in KINDS[kind].classes:
+            yield folder
 
 
 def _edge_files() -> Iterator[Path]:
-    for folder in paths.adapters(FOLDER):
-        for path in sorted(folder.glob("*.safetensors")):
-            try:
-                if _EDGES in read_header(path).tensors:
-                    yield path
-            except EaselError:  # a damaged file is no model
-                continue
+    for path in shelved("preprocessor"):
+        if path.suffix.lower() not in SAFETENSORS or not path.is_file():
+            continue
+        try:
+            if _EDGES in read_header(path).tensors:
+                yield path
+        except EaselError:  # a damaged file is no model
+            continue

@@ -10,8 +10,9 @@ from msgspec import Struct
 
 from engine.errors import BadInput
 from engine.families import FAMILIES
+from engine.library.converted_pickles import as_safetensors
+from engine.library.file_parts import Part, part_at, part_of
 from engine.library.recognise import is_heavy, parts_of, read_json
-from engine.library.single_file import Part, part_at, part_of
 from engine.messages import ChosenLora, ModelCard
 
 Precision = Literal["fp16", "bf16", "fp32"]
@@ -80,7 +81,9 @@ def parts(card: ModelCard) -> dict[str, Part]:
 def autoencoder(recipe: Recipe) -> Part:
     """The one that is put in. Raises BadInput for what is none, or none of the family."""
     path = Path(recipe.vae)
-    return part_of(path, FAMILIES[recipe.models[0].family], "vae") if path.is_file() else part_at(path)
+    if path.is_dir():
+        return part_at(path)
+    return part_of(as_safetensors(path, lambda what, done: None), FAMILIES[recipe.models[0].family], "vae")
 
 
 def predicted(card: ModelCard) -> Prediction:

@@ -18,9 +18,10 @@ _log = logging.getLogger(__name__)
 
 FOLDERS: dict[Kind, str] = {
     "lora": "lora", "embedding": "embeddings", "controlnet": "controlnet", "t2i_adapter": "t2i_adapter",
-    "ip_adapter": "ip_adapter", "vae": "vae", "upscaler": "upscaler", "preprocessor": "preprocessor",
+    "ip_adapter": "ip_adapter", "vae": "vae", "text_encoder": "text_encoders", "upscaler": "upscaler",
+    "preprocessor": "preprocessor",
 }  # fmt: skip
-"""Easel's own folders for adapters."""
+"""Easel's own folders for what is no model by itself."""
 _A1111: dict[str, Kind] = {
     "models/Stable-diffusion": "checkpoint", "models/VAE": "vae", "models/VAE-approx": "preview_decoder",
     "models/Lora": "lora", "models/LyCORIS": "lora", "models/ControlNet": "controlnet",

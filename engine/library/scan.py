@@ -1,6 +1,5 @@
 """A look through the library's folders: what changed since the last one is read, the rest only counted."""
 
-import logging
 import os
 import time
 from collections.abc import Callable, Iterator
@@ -11,10 +10,10 @@ from msgspec.structs import replace
 from engine.library import entries
 from engine.library.catalogue import Catalogue, Found, Place, Stamp
 from engine.library.roots import Root
-from engine.library.walk import Folder, Thing, Walk
-from engine.messages import Entry, Scanned
+from engine.library.walk import MAX_THINGS, Folder, Thing, Walk
+from engine.messages import Entry, Hindrance, Scanned
 
-READER = 2
+READER = 4
 """One more whenever files are recognised better than before, so that they are read again."""
 BATCH = 200
 """Entries at most between two events."""
@@ -24,7 +23,8 @@ SETTLED = 5
 """Seconds after which a file that grew is taken for whole."""
 _SIGNED = 2**63 - 1
 """SQLite's greatest number; some systems number their files beyond."""
-_log = logging.getLogger(__name__)
+_UNREAD = -1
+"""In the place of the time of a folder that could not be looked into."""
 
 
 def scan(catalogue: Catalogue, roots: list[Root], stop: Callable[[], bool] = lambda: False) -> Iterator[Scanned]:
@@ -52,10 +52,9 @@ def scan(catalogue: Catalogue, roots: list[Root], stop: Callable[[], bool] = lam
         if not stop():
             news.look(folder, thing, None)
     news.miss(walk, vanished)
-    catalogue.put_folders({path: when for path, when in walk.changed.items() if path == _text(path)})
-    if walk.is_full:
-        _log.warning("There are more models than Easel looks through; some are left out")
-    yield news.told(done=True)
+    seen = walk.changed | dict.fromkeys(walk.unread, _UNREAD)
+    catalogue.put_folders({path: when for path, when in seen.items() if path == _text(path)})
+    yield replace(news.told(done=True), hindrances=tuple(_hindrances(walk)))
 
 
 def changed(catalogue: Catalogue, roots: list[Root]) -> bool:
@@ -66,9 +65,18 @@ def changed(catalogue: Catalogue, roots: list[Root]) -> bool:
     folders = catalogue.folders()
     if any(str(root.folder) not in folders and root.folder.is_dir() for root in roots):
         return True
-    if any(_time_of(path) != when for path, when in folders.items()):
+    if any(_can_be_read(path) if when == _UNREAD else _time_of(path) != when for path, when in folders.items()):
         return True
     return any(_is_settled(path, before) for path, before in catalogue.unfinished().items())
+
+
+def _hindrances(walk: Walk) -> Iterator[Hindrance]:
+    """By the folders that they concern, what the person must know of a look that has ended."""
+    for path in sorted(walk.unread):
+        yield Hindrance(where=_text(path), cause=_unread(path, walk), advice="Allow reading it.")
+    if walk.is_full:
+        cause = f"There are more than {MAX_THINGS:,} models; those from here on are left out."
+        yield Hindrance(where=_text(walk.last), cause=cause, advice="Add the folders that you need alone.")
 
 
 class _News:
@@ -165,12 +173,24 @@ def _why_missing(place: Place, walk: Walk) -> str:
         return ""
     for path in (place.folder, *map(str, Path(place.folder).parents)):
         if path in walk.unread:
-            return f"The folder “{path}” cannot be read: {walk.unread[path]}. Allow reading it."
+            return f"{_unread(path, walk)} Allow reading it."
     if _time_of(place.root) is None:
         return f"The folder “{place.root}” is not there. Plug in the drive that it is on."
     if not os.path.ismount(place.mount):
         return f"The drive “{place.mount}” is not there. Plug it in."
     return ""
+
+
+def _unread(path: str, walk: Walk) -> str:
+    return f"The folder “{_text(path)}” cannot be read: {walk.unread[path]}."
+
+
+def _can_be_read(folder: str) -> bool:
+    try:
+        with os.scandir(folder):
+            return True
+    except OSError:
+        return False
 
 
 def _dangling(path: str) -> str:

@@ -1,19 +1,34 @@
 """What is installed of a kind: in Easel's own folders, in those of other programs, and in the starter pack."""
 
 import logging
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from functools import lru_cache
 from pathlib import Path
+from typing import NamedTuple
 
 from engine import paths
-from engine.errors import EaselError
+from engine.errors import BadInput, EaselError
+from engine.formats.suffixes import SUFFIXES, name_of
 from engine.library.catalogue import Catalogue, file_of_catalogue
 from engine.library.guess import Kind
-from engine.library.roots import FOLDERS
+from engine.library.roots import FOLDERS, roots
+from engine.messages import Entry
+from engine.offers import is_called
 
-WEIGHTS = (".safetensors", ".sft", ".ckpt", ".pt", ".pth", ".bin")
-"""How files that may hold weights end; what they are their first bytes tell."""
 _log = logging.getLogger(__name__)
+
+
+class Known(NamedTuple):
+    """A file or folder that the library has seen."""
+
+    sort: str
+    """Its kind."""
+    family: str
+    """Empty for what nobody knows."""
+    state: str
+    """As an Entry has it."""
+    trouble: str
+    """The same."""
 
 
 def shelved(kind: Kind) -> Iterator[Path]:
@@ -21,22 +36,65 @@ def shelved(kind: Kind) -> Iterator[Path]:
     starter's. Easel's own folders are looked into; of the others counts what the library knows of them.
     """
     own, starters = paths.adapters(FOLDERS[kind])
+    ours = str(paths.home()), str(paths.STARTER.parent)
     yield from _inside(own)
-    yield from _elsewhere(_stamp()).get(kind, ())
+    for path, each in known().items():
+        if each.sort == kind and each.state == "here" and not str(path).startswith(ours):
+            yield path
     yield from _inside(starters)
 
 
-def named(kind: Kind, suffixes: tuple[str, ...] = WEIGHTS) -> dict[str, Path]:
+def known() -> dict[Path, Known]:
+    """Everything that the library remembers, in Easel's own folders and in others, as the person has it known."""
+    return _remembered(_stamp())[0]
+
+
+def added() -> list[Path]:
+    """The folders of models behind those that the person added, and Easel's own."""
+    return [root.folder for root in roots(_remembered(_stamp())[1])]
+
+
+def named(kind: Kind) -> dict[str, Path]:
     """The files of a kind, by name without its ending, in small letters; of two with one name the first counts."""
     found: dict[str, Path] = {}
     for path in shelved(kind):
-        if path.suffix.lower() in suffixes and path.is_file():
-            found.setdefault(path.stem.casefold(), path)
+        if is_file(path):
+            found.setdefault(name_of(path).casefold(), path)
     return found
 
 
+def is_file(path: Path) -> bool:
+    """Whether a path is that of a file that may be a model."""
+    return path.suffix.lower() in SUFFIXES and path.is_file()
+
+
+def called(kind: Kind, name: str, where: str, is_one: Callable[[Path], bool] = is_file) -> Path | None:
+    """What a name means, of a kind: of two with one name the first, or the one in the folders before the name.
+
+    None where there is none. Raises BadInput for one that the library knows, and that cannot be used now.
+    """
+    wanted = name.strip().casefold()
+    found = [path for path in shelved(kind) if _is_called(path, name) and is_one(path)]
+    if found:
+        return next((path for path in found if name_of(path).casefold() == wanted), found[0])
+    for path, each in known().items():
+        if each.sort == kind and each.state != "here" and _is_called(path, name):
+            raise BadInput(f"“{name[:80]}” cannot be used now.", each.trouble, where)
+    return None
+
+
+def _is_called(path: Path, name: str) -> bool:
+    return is_called(Entry(path=str(path), name=path.name), name)
+
+
 def _inside(folder: Path) -> list[Path]:
-    return sorted(folder.iterdir()) if folder.is_dir() else []
+    """By name, and of one name the likeliest first."""
+    return sorted(folder.iterdir(), key=_likeliest) if folder.is_dir() else []
+
+
+def _likeliest(path: Path) -> tuple[str, int]:
+    suffix = path.suffix.lower()
+    return name_of(path), SUFFIXES.index(suffix) if suffix in SUFFIXES else -1
 
 
 def _stamp() -> tuple[tuple[int, int], ...]:
@@ -47,21 +105,18 @@ def _stamp() -> tuple[tuple[int, int], ...]:
 
 
 @lru_cache(maxsize=1)
-def _elsewhere(stamp: tuple[tuple[int, int], ...]) -> dict[str, list[Path]]:
-    """What the library knows to lie outside Easel's own folders, by kind."""
+def _remembered(stamp: tuple[tuple[int, int], ...]) -> tuple[dict[Path, Known], list[str]]:
+    """What the catalogue has, and the folders that were added."""
     if not stamp:
-        return {}
+        return {}, []
     try:
         catalogue = Catalogue()
     except EaselError as error:  # said on the Models screen; what lies in Easel's own folders is there all the same
         _log.info("%s", error)
-        return {}
+        return {}, []
     try:
-        found: dict[str, list[Path]] = {}
-        ours = str(paths.home()), str(paths.STARTER.parent)
-        for entry in catalogue.entries():
-            if entry.state == "here" and not entry.path.startswith(ours):
-                found.setdefault(entry.sort, []).append(Path(entry.path))
-        return found
+        entries = catalogue.entries()
+        found = {Path(each.path): Known(each.sort, each.family, each.state, each.trouble) for each in entries}
+        return found, catalogue.roots()
     finally:
         catalogue.close()

@@ -23,7 +23,8 @@ _MAX_LINE = 300
 _MAX_WORDS = 40
 _PICTURES = (".preview.png", ".preview.jpg", ".preview.jpeg", ".preview.webp", ".png", ".jpg", ".jpeg", ".webp")
 _CONFIGS = (".yaml", ".yml")
-_VAES = (".vae.safetensors", ".vae.pt", ".vae.ckpt")
+VAES = (".vae.safetensors", ".vae.pt", ".vae.ckpt")
+"""What the name of an autoencoder that goes with a model has behind the model's own."""
 _BLOCKS = {"p", "br", "div", "li", "ul", "ol", "h1", "h2", "h3", "h4", "h5", "h6", "tr", "hr", "blockquote", "pre"}
 
 
@@ -76,7 +77,7 @@ def read(path: Path, beside: Collection[str] | None = None) -> Sidecar:
     def first(endings: tuple[str, ...]) -> Path | None:
         return next((found for ending in endings if (found := there(ending))), None)
 
-    said = Sidecar(preview=first(_PICTURES), config=first(_CONFIGS), vae=first(_VAES))
+    said = Sidecar(preview=first(_PICTURES), config=first(_CONFIGS), vae=first(VAES))
     for ending, form in _CARDS.items():
         card = there(ending)
         if card and (found := _json(card)):

@@ -7,13 +7,12 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Literal, NamedTuple
 
+from engine.formats.suffixes import SUFFIXES
 from engine.library.roots import Root
 
 MAX_DEPTH = 32
 MAX_THINGS = 200_000
 """Model files and folders in one walk; what lies behind is left out."""
-SUFFIXES = (".safetensors", ".sft", ".ckpt", ".pt", ".pt2", ".pth", ".bin", ".pkl", ".onnx", ".gguf")
-"""Names that a model may have; what a file is, its first bytes say."""
 _MEMBER = re.compile(
     r"(?:diffusion_pytorch_model|model|pytorch_model)(?:\.[\w.]+)?(?:-\d+-of-\d+)?\.(?:safetensors|bin)(?:\.index\.json)?"
 )
@@ -64,6 +63,8 @@ class Walk:
         """Folders that could not be looked into, and why."""
         self.is_full = False
         """Whether it ended at its limit."""
+        self.last = ""
+        """The folder that was looked into last."""
         self._count = 0
         self._seen: set[tuple[int, int]] = set()
         self._within = tuple(f"{os.path.realpath(root.folder).rstrip(os.sep)}{os.sep}" for root in roots)
@@ -89,6 +90,7 @@ class Walk:
             except OSError as error:
                 self.unread[path] = (error.strerror or "unreadable").lower()
                 continue
+            self.last = path
             mount = mount if about.st_dev == device else mount_of(path)
             self._count += len(things) + 1
             self.is_full = self._count > MAX_THINGS

@@ -1,6 +1,7 @@
 """One call of a diffusers pipeline: the one place that knows the names of their arguments."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -82,7 +83,7 @@ def _run(pipeline: Any, settings: GenerateSettings, words: Conditioning, on_step
         return {} if now is None else _changed(now, guided=guided)
 
     others = otherwise_guided(pipeline, settings, given.regions, both=guided, part=(given.start, given.end))
-    with others, hinted(pipeline, given.hints, guided=guided):
+    with others, hinted(pipeline, given.hints, guided=guided), _own_chance(settings):
         images = pipeline(
             **_from_words(words.first, guided=guided),
             num_inference_steps=settings.steps,
@@ -95,6 +96,16 @@ def _run(pipeline: Any, settings: GenerateSettings, words: Conditioning, on_step
             **_varied(pipeline, settings, noise, given),
         ).images
     return images[0]
+
+
+@contextmanager
+def _own_chance(settings: GenerateSettings) -> Iterator[None]:
+    """Inside, torch's own generators begin with the seed: Stable Diffusion 3's pipeline for ControlNets encodes control
+    images by them. Outside they are as they were.
+    """
+    with torch.random.fork_rng():
+        torch.manual_seed(settings.seed or 0)
+        yield
 
 
 def _is_guided(pipeline: Any) -> bool:
@@ -132,9 +143,11 @@ def _varied(pipeline: Any, settings: GenerateSettings, noise: torch.Generator, g
     if not settings.variation_strength or given.source is not None or given.latents is not None:
         return {}
     channels, height, width = _latent_shape(pipeline, settings)
-    shape = (1, channels, height, width)
+    shape, before = (1, channels, height, width), getattr(getattr(pipeline, "controlnet", None), "draws", 0)
     other = torch.Generator("cpu").manual_seed(settings.variation_seed or 0)
-    one, two = (torch.randn(shape, generator=each) for each in (noise, other))
+    one, two = ([torch.randn(shape, generator=each) for _ in range(before + 1)][-1] for each in (noise, other))
+    if before:
+        noise.manual_seed(noise.initial_seed())
     cosine = (one * two).sum() / (one.norm() * two.norm())
     angle, share = torch.arccos(cosine.clamp(-1, 1)), settings.variation_strength
     mixed = (torch.sin((1 - share) * angle) * one + torch.sin(share * angle) * two) / torch.sin(angle)
@@ -176,10 +189,13 @@ def _from_pictures(pipeline: Any, settings: GenerateSettings, given: Given) -> d
         arguments["denoising_end"] = given.end
     if given.controls:
         uses: tuple[ControlUse, ...] = pipeline.controlnet.uses
+        is_first = given.source is None and hasattr(pipeline, "unet")
         arguments |= {
-            "image" if given.source is None else "control_image": list(given.controls),
+            "image" if is_first else "control_image": list(given.controls),
             "controlnet_conditioning_scale": [each.weight for each in uses],
             "control_guidance_start": [each.start for each in uses],
             "control_guidance_end": [each.end for each in uses],
         }
+        if hasattr(pipeline.controlnet, "modes"):
+            arguments["control_mode"] = pipeline.controlnet.modes
     return arguments

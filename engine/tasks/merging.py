@@ -16,8 +16,9 @@ from engine.families import FAMILIES
 from engine.formats.places import unturned
 from engine.formats.safetensors import SIZES, header_text
 from engine.library.checkpoints import Slot, slots
+from engine.library.file_parts import Part
 from engine.library.recipes import Recipe, autoencoder, check, flags, metadata, parts
-from engine.library.single_file import SUFFIX, Part
+from engine.library.single_file import SUFFIX
 from engine.messages import ModelCard
 from engine.opened_tensors import reader
 from engine.paths import PART, clear_leftovers, publish, ready, sync, unwritten

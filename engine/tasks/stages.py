@@ -97,7 +97,7 @@ def redrawing(
     steps = settings.steps if task == "text-to-image" else int(settings.steps * settings.strength)
     if not steps:
         return None
-    controlnet, given = steered(nets, settings, given._replace(shown=pipelines.shown))
+    controlnet, given = steered(nets, settings, given._replace(shown=pipelines.shown), pipelines.denoiser)
     pipeline = pipelines.pipeline(task, settings.scheduler, controlnet)
     if in_windows and hasattr(pipeline, "unet"):
         scale = pipeline.vae_scale_factor

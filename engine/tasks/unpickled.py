@@ -29,4 +29,5 @@ def unpickled(adapters: Adapters, report: Report) -> Adapters:
         nets=tuple(map(safe, adapters.nets)),
         image_prompts=tuple(structs.replace(each, adapter=safe(each.adapter)) for each in adapters.image_prompts),
         upscaler=safe(adapters.upscaler),
+        vae=safe(adapters.vae),
     )

@@ -1,4 +1,4 @@
-"""Opening the Models screen with 10,000 entries and typing in its search: the longest stall of the window."""
+"""Filling Create's lists and the Models screen with 10,000 entries, and typing: the longest stall of the window."""
 
 import json
 import os
@@ -69,6 +69,23 @@ def main() -> int:
     ticking.timeout.connect(tick)
     ticking.start()
     figures: dict[str, float] = {}
+    QTest.qWait(200)
+    longest()
+    models = window.create_screen.panel.models
+    state.take(Entries(entries=every))
+    QTest.qWait(300)
+    figures["models on Create's list"] = models.count()
+    figures["longest stall on filling Create's lists, ms"] = longest()
+    models.showPopup()
+    QTest.qWait(300)
+    figures["longest stall on opening its list of models, ms"] = longest()
+    models.hidePopup()
+    for letter in "<lora:wat":
+        QTest.keyClick(window.create_screen.panel.prompt, letter)
+        QTest.qWait(30)
+    figures["longest stall on completing a LoRA's name, ms"] = longest()
+    window.create_screen.panel.prompt.completion.popup().hide()
+    state.take(Entries(entries=()))
     QTest.qWait(200)
     longest()
     state.set("screen", "models")

@@ -17,9 +17,10 @@ from desktop import words
 from desktop.app import open_window
 from desktop.engine_link import EngineLink
 from desktop.main_window import MainWindow
-from desktop.state import Now, State
+from desktop.state import LISTING, Now, State
 from engine.formats.picture_text import Made, easel_text
-from engine.messages import Device, Library, ModelCard, Ready, Request
+from engine.messages import Device, Done, Entries, Entry, Ready, Request
+from engine.paths import STARTER
 from engine.settings import GenerateSettings, Preferences
 
 READY = Ready(
@@ -27,12 +28,15 @@ READY = Ready(
     chosen="openvino",
     precision="int8",
 )
-LIBRARY = Library(
-    models=(
-        ModelCard(name="Easel Starter", path="/starter", family="sd1", native_size=128),
-        ModelCard(name="torn", path="/torn", broken="Its unet is missing."),
-    )
-)
+LIBRARY = Entries(
+    job=LISTING,
+    entries=(
+        Entry(path=str(STARTER), name="Easel Starter", sort="checkpoint", family="sd1"),
+        Entry(path="/disk/away.safetensors", name="away", sort="checkpoint", family="sdxl", state="missing",
+              trouble="The drive “/disk” is not there. Plug it in."),
+        Entry(path="/torn.safetensors", name="torn", sort="checkpoint", state="broken", trouble="It ends too early."),
+    ),
+)  # fmt: skip
 
 
 class Listener:
@@ -106,6 +110,7 @@ def window(qtbot: QtBot, state: State, listener: Listener) -> Iterator[MainWindo
     qtbot.waitUntil(lambda: listener.runs)
     state.take(READY)
     state.take(LIBRARY)
+    state.take(Done(job=LISTING))
     yield made
     made.close()
     link.stop()

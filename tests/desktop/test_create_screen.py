@@ -11,7 +11,7 @@ from pytestqt.qtbot import QtBot
 
 from desktop.main_window import MainWindow
 from desktop.state import State
-from engine.messages import Cancel, Failed, Generate, Keep, Look, Recent, read_event
+from engine.messages import Browse, Cancel, Failed, Generate, Keep, Recent, read_event
 from engine.settings import GenerateSettings, fields
 from tests.desktop.conftest import Listener
 
@@ -40,7 +40,7 @@ def middle(image: QImage) -> str:
 
 
 def test_asks_at_the_start_what_there_is(window: MainWindow, listener: Listener) -> None:
-    assert [type(request) for request in listener.heard[:2]] == [Look, Recent]
+    assert [type(request) for request in listener.heard[:2]] == [Browse, Recent]
     assert window.create_screen.panel.prompt.hasFocus()
 
 
@@ -218,11 +218,3 @@ def test_an_example_makes_a_picture_at_once(qtbot: QtBot, window: MainWindow, li
     chip = window.create_screen.stage.findChildren(QPushButton, "chip")[1]
     qtbot.mouseClick(chip, Qt.MouseButton.LeftButton)
     assert listener.of(Generate)[0].settings.prompt == chip.text()
-
-
-def test_a_broken_model_is_grey_and_says_why(window: MainWindow) -> None:
-    models = window.create_screen.panel.models
-    item = models._items.item(1)
-    assert not item.isEnabled()
-    assert item.toolTip() == "Its unet is missing."
-    assert models.currentText() == "Easel Starter"

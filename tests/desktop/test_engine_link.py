@@ -3,19 +3,19 @@ import threading
 from pytestqt.qtbot import QtBot
 
 from desktop.engine_link import EngineLink
-from engine.messages import Done, Keep, Look, Recent
+from engine.messages import Browse, Done, Keep, Recent
 from engine.settings import GenerateSettings, Preferences
 from tests.desktop.conftest import Listener
 
 
 def test_what_is_sent_before_the_start_is_not_lost(listener: Listener) -> None:
     link = EngineLink(listener)
-    link.send(Look())
+    link.send(Browse())
     assert listener.heard == []
     link.start()
     link.start()
     link.send(Recent())
-    assert listener.heard == [Look(), Recent()]
+    assert listener.heard == [Browse(), Recent()]
     link.stop()
     assert not listener.runs
 

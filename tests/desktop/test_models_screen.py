@@ -6,7 +6,7 @@ import pytest
 from msgspec import structs
 from PySide6.QtCore import QMimeData, QPoint, QPointF, Qt, QUrl
 from PySide6.QtGui import QDragEnterEvent, QDropEvent, QGuiApplication
-from PySide6.QtWidgets import QApplication, QFileDialog, QMenu, QMessageBox, QWidget
+from PySide6.QtWidgets import QApplication, QFileDialog, QMenu, QMessageBox, QToolButton, QWidget
 from pytestqt.qtbot import QtBot
 
 from desktop import words
@@ -15,6 +15,7 @@ from desktop.models import sentences
 from desktop.models.cards import ENTRY
 from desktop.models.screen import Screen
 from desktop.state import Sieve, State
+from desktop.widgets.notice import Notice
 from engine.library.guess import KINDS
 from engine.messages import (
     Browse,
@@ -27,9 +28,8 @@ from engine.messages import (
     Entries,
     Entry,
     Failed,
+    Hindrance,
     Keep,
-    Library,
-    ModelCard,
     Pause,
     Preparing,
     Scanned,
@@ -76,12 +76,11 @@ def press(button: QWidget, qtbot: QtBot) -> None:
 
 
 def test_the_library_is_asked_for_when_it_is_looked_at(qtbot: QtBot, window: MainWindow, listener: Listener) -> None:
-    assert listener.of(Browse) == []
     qtbot.keyClick(window, Qt.Key.Key_2, Qt.KeyboardModifier.ControlModifier)
     assert window._screens.currentWidget() is window.models_screen
-    assert len(listener.of(Browse)) == 1
+    assert len(listener.of(Browse)) == 1  # at the start
     assert window.models_screen.filters.search.hasFocus()
-    assert window.models_screen.bar._found.text() == "Opening the library…"
+    assert window.models_screen.bar._found.text().startswith("3 files")
     qtbot.keyClick(window, Qt.Key.Key_1, Qt.KeyboardModifier.ControlModifier)
     assert window._screens.currentWidget() is window.create_screen
     assert window.create_screen.panel.prompt.hasFocus()
@@ -219,7 +218,7 @@ def test_a_star_goes_first(qtbot: QtBot, screen: Screen, state: State, listener:
 @pytest.mark.parametrize(
     ("entry", "expected"),
     [
-        (SD1, {"model": "Deliberate"}),
+        (SD1, {"model": "Deliberate v3"}),
         (LORA, {"prompt": "a red house on a meadow at sunset, <lora:ink:1>, ink wash"}),
         (structs.replace(LORA, sort="embedding"), {"prompt": "a red house on a meadow at sunset, ink"}),
         (structs.replace(LORA, sort="vae"), {"vae": LORA.path}),
@@ -229,7 +228,6 @@ def test_a_star_goes_first(qtbot: QtBot, screen: Screen, state: State, listener:
 def test_use_changes_what_is_drawn_with(
     qtbot: QtBot, window: MainWindow, state: State, entry: Entry, expected: dict[str, str]
 ) -> None:
-    state.take(Library(models=(ModelCard(name="Deliberate", path=SD1.path),)))
     state.set("screen", "models")
     state.take(Entries(entries=(entry,)))
     choose(qtbot, window.models_screen, entry.name)
@@ -406,3 +404,34 @@ def test_what_is_looked_at_outlives_another_language(qtbot: QtBot, screen: Scree
     assert new.details._name.text() == "Ink"
     assert new.details.kinds.accessibleName() == "类型"
     assert all(request.value != GenerateSettings() for request in listener.of(Keep))
+
+
+def test_what_stands_in_the_way_of_a_look_is_told_by_its_folder_here_alone(
+    qtbot: QtBot, screen: Screen, state: State, window: MainWindow
+) -> None:
+    met = tuple(
+        Hindrance(where=f"/nas/{number}", cause=f"The folder “/nas/{number}” cannot be read: permission denied.",
+                  advice="Allow reading it.")
+        for number in range(5)
+    )  # fmt: skip
+
+    def told() -> list[str]:
+        return [each.text() for each in screen.hindrances.findChildren(Notice) if each.isVisible()]
+
+    state.take(Scanned(done=True, hindrances=met))
+    assert told() == [
+        f"{met[0].cause} Allow reading it.", f"{met[1].cause} Allow reading it.",
+        f"{met[2].cause} Allow reading it. It is so with 2 more.",
+    ]  # fmt: skip
+    assert [describe(widget) for widget in cut_off(window)] == []
+    close = screen.hindrances.findChildren(QToolButton)[0]
+    press(close, qtbot)
+    state.take(Scanned(files=3, done=False))  # a look that goes on says nothing of it yet
+    assert told()[0] == f"{met[1].cause} Allow reading it."
+    state.take(Scanned(done=True, hindrances=met[:1]))
+    assert told() == []
+    state.take(Scanned(done=True))
+    state.take(Scanned(done=True, hindrances=met[:1]))
+    assert len(told()) == 1  # it has come again
+    assert state.now.trouble is None
+    assert not window.create_screen.panel.notice.isVisible()

@@ -4,8 +4,9 @@ from desktop.state import Now, State
 from engine.messages import (
     CancelledJob,
     Done,
+    Entries,
+    Entry,
     Failed,
-    ModelCard,
     Picture,
     Pictures,
     Preparing,
@@ -47,8 +48,8 @@ def test_settings_are_replaced_whole(state: State, told: list[str]) -> None:
 
 
 def test_another_familys_usual_values_come_with_its_model(state: State) -> None:
-    cards = [ModelCard(name=name, path="", family=name) for name in ("sd1", "flux")]
-    state.set("models", tuple(cards))
+    models = (Entry(path=f"/{name}", name=name, sort="checkpoint", family=name) for name in ("sd1", "flux"))
+    state.take(Entries(entries=tuple(models)))
     state.set("settings", GenerateSettings(model="sd1", steps=33))
     state.set("model", "flux")
     drawn = state.now.settings

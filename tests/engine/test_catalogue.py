@@ -381,3 +381,37 @@ def test_a_model_folder_is_counted_as_one(opened: Open, tiny_model: Path, tmp_pa
         (str(tmp_path / "m" / "two"),),
         (str(tmp_path / "m" / "one"),),
     ]
+
+
+def test_a_name_is_looked_up_by_an_index_and_words_of_the_person_count(opened: Open) -> None:
+    catalogue = opened()
+    paths = _filled(catalogue, 10_000)
+    catalogue.describe(Describe(path=paths[7], name="Größe 大"))
+    begun = time.process_time()
+    for name in ("很好 07777 🎨", "GRÖSSE 大", "很好 00007 🎨.safetensors", "07/很好 00007 🎨"):
+        (found,) = catalogue.named(name)
+        assert found.path == paths[7777 if "7777" in name else 7]
+    assert catalogue.named("很好") == catalogue.named("") == catalogue.named("06/很好 00007 🎨") == []
+    assert time.process_time() - begun < 0.1  # all entries are read in 0.2
+
+
+def test_a_catalogue_of_the_first_version_goes_on(opened: Open, tmp_path: Path) -> None:
+    catalogue = opened()
+    path = weights(tmp_path / "models" / "Old.safetensors")
+    catalogue.add_root(tmp_path / "models")
+    look(catalogue)
+    hash_next(catalogue)
+    catalogue.describe(Describe(path=str(path), notes="好"))
+    catalogue.close()
+    with sqlite3.connect(tmp_path / "home 家" / "library.sqlite") as connection:
+        for statement in (
+            "DROP INDEX files_of_a_title", "DROP INDEX files_of_a_stem", "ALTER TABLE files DROP COLUMN title",
+            "ALTER TABLE files DROP COLUMN stem", "UPDATE files SET reader = 1", "PRAGMA user_version = 1",
+        ):  # fmt: skip
+            connection.execute(statement)
+    connection.close()
+    again = opened()
+    assert again.note == ""
+    look(again)
+    (found,) = again.named("old")
+    assert (found.notes, len(found.sha256)) == ("好", 64)

@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -11,6 +12,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from engine.cli import main, models
+from engine.errors import BadInput
 from tests.tiny_controlnet import write_tiny_controlnet
 
 MAIN = str(Path(__file__).parents[2] / "main.py")
@@ -177,3 +180,24 @@ def test_a_source_a_mask_and_a_control_at_once(tiny_model: Path, tmp_path: Path)
     assert (settings["source"], settings["mask"], settings["strength"]) == (str(source), str(hole), 1.0)
     assert settings["controls"][0]["kind"] == "canny"
     assert told["parameters"]["Denoising strength"] == "1"
+
+
+def test_a_model_that_was_put_into_a_known_folder_since_the_last_look_is_found(
+    tiny_model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("EASEL_HOME", str(tmp_path / "home"))
+    folder = tmp_path / "other 画"
+    folder.mkdir()
+    main(["models", "add", "--use", str(folder)])
+    shutil.copytree(tiny_model, folder / "New one")
+    assert models.find("new ONE").path == str(folder / "New one")
+    again = Path(shutil.copytree(tiny_model, folder / "deep" / "New one"))
+    (again / "model_index.json").write_bytes(b" " + (again / "model_index.json").read_bytes())
+    capsys.readouterr()
+    main(["models", "--json", "--kind", "checkpoint"])
+    listed = [json.loads(line)["name"] for line in capsys.readouterr().out.splitlines()]
+    assert listed == ["Easel Starter", "New one", "New one"]
+    with pytest.raises(BadInput, match="Say which: “deep/New one” or “other 画/New one”"):
+        main(["generate", "x", "--model", "New one"])
+    with pytest.raises(BadInput, match="no model named “older”"):
+        main(["generate", "x", "--model", "older"])

@@ -1,7 +1,9 @@
 """The library's threads: asked as the window asks, with real files, a real catalogue and a real conversion."""
 
+import os
 import queue
 import shutil
+import sqlite3
 import sys
 import time
 from collections.abc import Callable, Iterator
@@ -12,6 +14,9 @@ import pytest
 
 from engine import paths
 from engine.librarian import Librarian
+from engine.library.catalogue import Catalogue, Found, Place, Stamp
+from engine.library.opened_weights import Source, put
+from engine.library.opened_weights import home as opened_home
 from engine.messages import (
     Browse,
     CancelledJob,
@@ -29,6 +34,7 @@ from engine.messages import (
     TakeIn,
 )
 from tests.engine import test_intake
+from tests.weights import weights
 
 SEPIA = paths.STARTER.parent / "lora" / "easel-sepia.safetensors"
 home, trash = test_intake.home, test_intake.trash
@@ -39,12 +45,8 @@ class Asked:
 
     def __init__(self) -> None:
         self.told: queue.Queue[Event] = queue.Queue()
-        self.changes = 0
         self.known: dict[str, Entry] = {}
-        self.librarian = Librarian(self.told.put, self._count)
-
-    def _count(self) -> None:
-        self.changes += 1
+        self.librarian = Librarian(self.told.put)
 
     def until(self, wanted: Callable[[Event], bool], seconds: float = 280) -> Event:
         """The first such event; what entries are said to be is kept on the way."""
@@ -81,7 +83,6 @@ def test_it_answers_at_once_and_then_looks_around(asked: Asked, home: Path) -> N
     asked.scanned()
     assert asked.known[str(SEPIA)].sort == "lora"
     asked.until(lambda _: bool(asked.known[str(SEPIA)].sha256))
-    assert asked.changes == 1
 
 
 def test_a_file_comes_in_is_described_and_goes(
@@ -170,3 +171,104 @@ def test_what_cannot_be_converted_is_told(asked: Asked, tmp_path: Path) -> None:
     failed = asked.over("c")
     assert isinstance(failed, Failed)
     assert "no model named" in failed.cause
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="links need a right there")
+def test_what_keeps_a_folder_from_being_looked_through_is_told_by_the_folder(
+    asked: Asked, home: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("engine.librarian.WATCH_SECONDS", 0.1)
+    circle = tmp_path / "models 模型"
+    circle.symlink_to(circle)
+    catalogue = Catalogue()
+    catalogue.add_root(circle)
+    catalogue.close()
+    asked.librarian.send(Browse(job="b"))
+    told = asked.until(lambda event: isinstance(event, Scanned) and event.done)
+    assert isinstance(told, Scanned)
+    (why,) = told.hindrances
+    assert why.where == str(circle)
+    assert why.cause.startswith(f"The folder “{circle}” cannot be read: ")
+    again = asked.until(lambda event: isinstance(event, Scanned) and bool(event.changed))  # a hash was counted
+    assert isinstance(again, Scanned)
+    assert again.hindrances == (why,)
+    circle.unlink()
+    circle.mkdir()
+    asked.until(lambda event: isinstance(event, Scanned) and event.done and not event.hindrances)
+
+
+def test_a_library_that_cannot_be_written_is_told_once_it_is_met_and_goes_on_later(
+    asked: Asked, home: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("engine.librarian.WATCH_SECONDS", 0.1)
+    monkeypatch.setattr("engine.library.database.PATIENCE_SECONDS", 0.1)
+    Catalogue().close()
+    with sqlite3.connect(home / "library.sqlite", isolation_level=None) as other:
+        other.execute("BEGIN IMMEDIATE")
+        asked.librarian.send(Browse(job="b"))
+        assert isinstance(asked.over("b"), Done)
+        told = asked.until(lambda event: isinstance(event, Scanned) and bool(event.hindrances))
+        assert isinstance(told, Scanned)
+        assert (told.hindrances[0].where, told.done) == (str(home / "library.sqlite"), True)
+        assert "cannot be used now" in told.hindrances[0].cause
+        other.execute("ROLLBACK")
+    other.close()
+    asked.until(lambda event: isinstance(event, Scanned) and event.done and not event.hindrances)
+    assert str(SEPIA) in asked.known
+
+
+def test_what_was_made_of_files_that_are_gone_is_swept_away(asked: Asked, home: Path, tmp_path: Path) -> None:
+    def made_of(name: str, file: Path) -> Path:
+        put(opened_home() / name, Source(str(file), {}), lambda _: None)
+        return opened_home() / name
+
+    there = tmp_path / "there.safetensors"
+    there.write_bytes(b"x")
+    kept = [
+        made_of("a", there),
+        made_of("b", tmp_path / "drive" / "away.safetensors"),
+        made_of("c", tmp_path / "known.safetensors"),
+    ]
+    gone = [made_of("d", tmp_path / "gone.safetensors"), made_of("e", tmp_path / "gone.safetensors")]
+    half, making = (opened_home() / f"f.{owner}.part" for owner in (99999999, os.getpid()))
+    for folder in (half, making):
+        folder.mkdir()
+    catalogue = Catalogue()
+    missing = Entry(path=str(tmp_path / "known.safetensors"), name="known", state="missing", trouble="Plug it in.")
+    place = Place(str(tmp_path), str(tmp_path / "drive"), "/")
+    catalogue.add_root(tmp_path / "drive")
+    catalogue.put([Found(missing, place, Stamp(1, -1, 0, 0, 1))])
+    catalogue.close()
+    asked.librarian.send(Browse(job="b"))
+    asked.scanned()
+    asked.until(lambda event: isinstance(event, Scanned) and bool(event.changed))  # what follows a scan is done
+    assert [folder.exists() for folder in (*kept, making)] == [True] * 4
+    assert [folder.exists() for folder in (*gone, half)] == [False] * 3
+
+
+def test_a_file_that_goes_takes_what_was_made_of_it_along(
+    asked: Asked, home: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("engine.librarian.WATCH_SECONDS", 0.1)
+    file = weights(home / "models" / "a.safetensors")
+    put(opened_home() / "a", Source(str(file), {}), lambda _: None)
+    asked.librarian.send(Browse(job="b"))
+    asked.scanned()
+    assert (opened_home() / "a").exists()
+    file.unlink()
+    asked.until(lambda event: isinstance(event, Scanned) and str(file) in event.gone)
+    asked.librarian.stop()
+    assert not (opened_home() / "a").exists()
+
+
+def test_no_hashes_are_counted_while_something_is_drawn(home: Path) -> None:
+    told: queue.Queue[Event] = queue.Queue()
+    librarian = Librarian(told.put, is_drawing=lambda: True)
+    librarian.send(Browse())
+    events: list[Event] = []
+    while not (events and isinstance(events[-1], Scanned) and events[-1].done):
+        events.append(told.get(timeout=60))
+    time.sleep(0.2)
+    librarian.stop()
+    assert told.empty()
+    assert not any(entry.sha256 for event in events if isinstance(event, Scanned) for entry in event.changed)

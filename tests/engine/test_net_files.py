@@ -145,7 +145,8 @@ def _refused(path: Path) -> str:
         ("difference", "only the difference"),
         ("lora_controlnet", "Control-LoRA"),
         ("lllite_unet_x.conditioning1.0.weight", "LLLite"),
-        ("controlnet_x_embedder.weight", "for Stable Diffusion 3 or FLUX"),
+        ("double_blocks.0.img_attn.norm.key_norm.scale", "for Stable Diffusion 3 or FLUX"),
+        ("controlnet_x_embedder.weight", "“x_embedder.weight” is missing"),
         ("nothing", "“nothing” is missing or unknown"),
     ],
 )

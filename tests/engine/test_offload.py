@@ -14,9 +14,11 @@ from engine.library import adapters, index
 from engine.memory import Plan
 from engine.messages import Draw
 from engine.pipelines import Pipelines
-from engine.settings import GenerateSettings, ImagePrompt
+from engine.settings import ControlUse, GenerateSettings, ImagePrompt
 from engine.tasks.draw import draw, prepare
 from tests.tiny_ip_adapter import write_tiny_image_encoder, write_tiny_ip_adapter
+from tests.tiny_sd3 import write_tiny_sd3
+from tests.tiny_transformer_nets import write_tiny_transformer_net
 
 SOME = GenerateSettings(model="tiny", prompt="a red house", seed=3, steps=2, width=96, height=64, scheduler="DDIM")
 
@@ -48,6 +50,21 @@ def asked(tiny_model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> 
 
 @pytest.mark.parametrize("offload", ["model", "sequential"])
 def test_what_takes_turns_draws_the_same(asked: list[GenerateSettings], offload: str) -> None:
+    _check_turns(asked, offload)
+
+
+def test_a_net_that_takes_weights_of_its_model_as_it_is_loaded(shared_home: Path, tmp_path: Path) -> None:
+    """Twice: the second time the model's layers have taken turns."""
+    model = write_tiny_sd3(tmp_path / "sd3", with_t5=False)
+    net = write_tiny_transformer_net(model, tmp_path / "net", "sd3 large")
+    picture = tmp_path / "picture.png"
+    Image.new("RGB", (96, 64), "white").save(picture)
+    use = ControlUse(kind="none", image=str(picture), net=str(net))
+    settings = msgspec.structs.replace(SOME, model=str(model), steps=1, scheduler="Euler", controls=(use,))
+    _check_turns([settings, settings], "sequential")
+
+
+def _check_turns(asked: list[GenerateSettings], offload: str) -> None:
     device = choose(devices(), "cuda" if torch.cuda.is_available() else "torch", "fp32")
     turns = msgspec.structs.replace(device, offload=offload)
     pipelines = {plan: Pipelines() for plan in (Plan(device), Plan(turns))}

@@ -84,6 +84,7 @@ def test_taking_turns() -> None:
         ("<lora:name>", LoraCall("name", 1.0, None)),
         ("<lora:a name 名:0.8>", LoraCall("a name 名", 0.8, None)),
         ("(<lora:x:-0.5:0.25>)", LoraCall("x", -0.5, 0.25)),
+        ("<lora:people/last v1.5:1>", LoraCall("people/last v1.5", 1.0, None)),
         ("<lora:x:0.8:lbw=1,0, .5>", LoraCall("x", 0.8, None, (1.0, 0.0, 0.5))),
         ("<lora:x:0.8:0.2:lbw=1>", LoraCall("x", 0.8, 0.2, (1.0,))),
         ("<lora:x:lbw=0,1:0.7>", LoraCall("x", 0.7, None, (0.0, 1.0))),
@@ -97,6 +98,9 @@ def test_lora_calls(text: str, call: LoraCall) -> None:
     ("text", "cause"),
     [
         ("<lora:../../x:1e309>", "names no LoRA"),
+        ("<lora:/etc/x:1>", "names no LoRA"),
+        ("<lora:a//b:1>", "names no LoRA"),
+        ("<lora:a/:1>", "names no LoRA"),
         (r"<lora:a\b:1>", "names no LoRA"),
         ("<lora::1>", "names no LoRA"),
         ("<lora:x:much>", "no number"),

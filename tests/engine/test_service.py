@@ -10,19 +10,20 @@ import pytest
 from PIL import Image
 
 from engine.messages import (
+    Browse,
     Cancel,
     CancelledJob,
     Done,
+    Entries,
     Failed,
     Keep,
-    Library,
-    Look,
     Picture,
     Pictures,
     Progress,
     Queued,
     Ready,
     Recent,
+    Scanned,
     Started,
     WorkerLost,
 )
@@ -135,11 +136,13 @@ def test_a_waiting_job_can_be_cancelled(engine: Engine, tmp_path: Path) -> None:
 
 def test_the_library_the_recent_pictures_and_the_preferences(engine: Engine, shared_home: Path) -> None:
     engine.service.send(Keep(value=Preferences(theme="dark")))
-    engine.service.send(Look(job="l"))
+    engine.service.send(Browse(job="l"))
+    told = engine.until(lambda event: isinstance(event, Scanned) and event.done)
+    assert any(isinstance(event, Entries) for event in told)
+    named = {entry.name for event in told if isinstance(event, Entries) for entry in event.entries}
+    named |= {entry.name for event in told if isinstance(event, Scanned) for entry in event.changed}
+    assert {"Easel Starter", "tiny"} <= named
     engine.service.send(Recent(job="r", count=3))
-    library = engine.until(lambda event: isinstance(event, Library))[-1]
-    assert isinstance(library, Library)
-    assert [card.name for card in library.models] == ["Easel Starter", "tiny"]
     assert isinstance(engine.until(lambda event: isinstance(event, Pictures))[-1], Pictures)
     assert '"dark"' in (shared_home / "preferences.json").read_text()
 

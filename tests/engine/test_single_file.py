@@ -2,6 +2,7 @@
 
 import json
 import shutil
+import struct
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -13,16 +14,24 @@ from diffusers.loaders import single_file_utils as diffusers_reader
 from safetensors.torch import load_file, save_file
 from transformers import CLIPTextConfig, CLIPTextModel, CLIPTextModelWithProjection
 
+from engine import paths
 from engine.components import Component, load, original, tokenizer
 from engine.errors import BadInput
 from engine.families import FAMILIES
 from engine.formats import sd_places, text_places, transformer_places
-from engine.library import index, single_file
+from engine.formats.safetensors import read_header
+from engine.library import index
+from engine.library.catalogue import Catalogue
 from engine.library.recognise import is_heavy, read_json, recognise
+from engine.library.roots import roots
+from engine.library.scan import scan
 from engine.library.single_file import opened
+from engine.messages import Describe
 from engine.paths import RESOURCES
+from tests.headers.architectures import Shapes, checkpoint, clip, flux, of
 from tests.tiny_model import write_tokenizer
 from tests.tiny_single import placed, write_file, write_folder
+from tests.weights import hollow
 
 
 @pytest.fixture(autouse=True)
@@ -30,7 +39,7 @@ def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A home of its own, where CLIP's vocabulary is that of the small models."""
     write_tokenizer(tmp_path / "clip")
     monkeypatch.setenv("EASEL_HOME", str(tmp_path / "home"))
-    monkeypatch.setattr(single_file, "CLIP", tmp_path / "clip")
+    monkeypatch.setattr(paths, "CLIP", tmp_path / "clip")
     return tmp_path / "home"
 
 
@@ -159,7 +168,7 @@ def test_a_text_encoder_without_its_outer_name(sd1: Path, folders: Callable[[str
     _all_same(opened(sd1), folders("sd1"), "sd1")
 
 
-@pytest.mark.parametrize("form", ["original", "diffusers"])
+@pytest.mark.parametrize("form", ["original", "diffusers", "pt"])
 def test_an_autoencoder_beside_the_file_is_worn(
     sd1: Path, folders: Callable[[str], Path], form: str, home: Path
 ) -> None:
@@ -167,7 +176,11 @@ def test_an_autoencoder_beside_the_file_is_worn(
     other = {name: tensor + 1 for name, tensor in own.items()}
     config = read_json(folders("sd1") / "vae" / "config.json")
     stored = other if form == "diffusers" else placed(other, sd_places.vae_places(config))
-    save_file({name: each.contiguous() for name, each in stored.items()}, sd1.with_name(f"{sd1.stem}.vae.safetensors"))
+    stored = {name: each.contiguous() for name, each in stored.items()}
+    if form == "pt":
+        torch.save({"state_dict": stored}, sd1.with_name(f"{sd1.stem}.vae.pt"))
+    else:
+        save_file(stored, sd1.with_name(f"{sd1.stem}.vae.safetensors"))
     _same(_part(opened(sd1), "sd1", "vae"), other)
 
 
@@ -176,14 +189,48 @@ def test_a_denoiser_alone_borrows_from_an_installed_model(
 ) -> None:
     folder = folders("sd1")
     file = write_file(folder, tmp_path / "unet.safetensors", "sd1", leave=("vae", "text_encoder"))
-    with pytest.raises(BadInput, match=r"“unet\.safetensors” holds no text encoder.*Add a Stable Diffusion 1.x model"):
+    lacks = r"“unet\.safetensors” comes without a text encoder \(CLIP-L\) and a VAE, .*Add a Stable Diffusion 1.x model"
+    with pytest.raises(BadInput, match=lacks):
         opened(file)
     installed = _install(folder, home)
     model = opened(file)
     _all_same(model, folder, "sd1")
     shutil.rmtree(installed)
-    with pytest.raises(BadInput, match="holds no text encoder"):
+    with pytest.raises(BadInput, match="without a text encoder"):
         opened(file)
+
+
+@pytest.mark.parametrize("family", list(FAMILIES))
+def test_a_denoiser_taken_out_of_its_folder_opens(
+    folders: Callable[[str], Path], tmp_path: Path, home: Path, family: str
+) -> None:
+    denoiser = FAMILIES[family].denoiser
+    folder = _install(folders(family), home)
+    file = Path(shutil.copy(next((folder / denoiser).glob("*.safetensors")), tmp_path))
+    model = opened(file)
+    assert recognise(model).family.name == family
+    _same(_part(model, family, denoiser), _part(folder, family, denoiser))
+    theirs, ours = (read_json(each / denoiser / "config.json") for each in (folder, model))
+    alike = ours.keys() - {"sample_size", "upcast_attention", "transformer_layers_per_block"}
+    assert {name: ours[name] for name in alike} == {name: theirs[name] for name in alike}
+    _changed(file, lambda name, each: {name: each, f"more.{name}": each + 1})
+    with pytest.raises(BadInput, match=r"nothing of its kind has a tensor “more\."):
+        opened(file)
+
+
+def test_a_consistency_model_taken_out_of_its_folder_is_told_its_guidance(tmp_path: Path, home: Path) -> None:
+    folder = write_folder(home / "models" / "lcm", "sd1", time_cond_proj_dim=32)
+    file = shutil.copy(folder / "unet" / "diffusion_pytorch_model.safetensors", tmp_path / "lcm unet.safetensors")
+    assert index.find(str(file)).reads_guidance
+    _all_same(opened(file), folder, "sd1")
+
+
+def test_all_parts_of_diffusers_in_one_file(folders: Callable[[str], Path], tmp_path: Path) -> None:
+    folder = folders("sd1")
+    files = {part: next((folder / part).glob("*.safetensors")) for part in ("unet", "vae", "text_encoder")}
+    whole = {f"{part}.{name}": each for part, file in files.items() for name, each in load_file(file).items()}
+    save_file(whole, tmp_path / "all.safetensors")
+    _all_same(opened(tmp_path / "all.safetensors"), folder, "sd1")
 
 
 def test_flux_without_a_t5_tokenizer_is_told(folders: Callable[[str], Path], tmp_path: Path) -> None:
@@ -221,6 +268,47 @@ def test_variants_reach_the_scheduler(sd1: Path, folders: Callable[[str], Path],
     assert recognise(opened(sd2)).native_size == 512
     assert steps(sd2, "v-prediction")["prediction_type"] == "v_prediction"
     assert recognise(opened(sd2, "", ["v-prediction"])).native_size == 768
+
+
+def test_what_the_person_says_of_a_models_prediction_holds(home: Path, tmp_path: Path) -> None:
+    """Against what its one telling tensor says; of a model of the true size, whose other numbers are on no disk."""
+    file = hollow(home / "models" / "sd2.safetensors", checkpoint("sd2"))
+    telling = read_header(file).tensors["model.diffusion_model.output_blocks.11.1.transformer_blocks.0.norm1.bias"]
+    with file.open("r+b") as opened_file:
+        opened_file.seek(8 + int.from_bytes(opened_file.read(8), "little") + telling.begin)
+        opened_file.write(struct.pack("<320e", *([1.0, -1.0] * 160)))
+
+    def drawn_from() -> tuple[str, int]:
+        card = index.find(str(file))
+        return read_json(Path(card.path) / "scheduler" / "scheduler_config.json")["prediction_type"], card.native_size
+
+    assert drawn_from() == ("v_prediction", 768)
+    catalogue = Catalogue()
+    for _ in scan(catalogue, roots([])):
+        pass
+    assert drawn_from() == ("v_prediction", 768)
+    for answer, expected in (("epsilon", ("epsilon", 512)), ("v-prediction", ("v_prediction", 768))):
+        catalogue.describe(Describe(path=str(file), answers=(("prediction", answer),)))
+        assert drawn_from() == expected
+    catalogue.close()
+
+
+@pytest.mark.parametrize(
+    ("shapes", "told"),
+    [
+        (lambda: flux(blocks=1, channels=384), "FLUX.1 Fill, which paints into a picture .* Easel runs .*FLUX.1"),
+        (lambda: flux(blocks=1, channels=128), "FLUX.1 Depth or Canny, which reads a control image"),
+        (lambda: of("flux", "transformer", in_channels=384, num_layers=1, num_single_layers=1), "FLUX.1 Fill"),
+        (lambda: checkpoint("sd1", in_channels=8), "reads a second picture"),
+        (lambda: of("sd2", "unet", in_channels=5), "depth-to-image model"),
+        (lambda: of("flux", "vae"), "“kind.safetensors” holds a VAE, no model"),
+        (lambda: clip(768, 12), "“kind.safetensors” holds a text encoder, no model"),
+    ],
+)
+def test_other_kinds_are_named_kindly_and_not_loaded(tmp_path: Path, shapes: Callable[[], Shapes], told: str) -> None:
+    file = hollow(tmp_path / "kind.safetensors", shapes())
+    with pytest.raises(BadInput, match=f"“kind” cannot be used. .*{told}"):
+        index.find(str(file))
 
 
 def _without(name: str) -> Callable[[str, torch.Tensor], dict[str, torch.Tensor]]:
@@ -268,7 +356,8 @@ def test_a_file_is_found_by_its_path_and_in_the_models_folder(sd1: Path, home: P
     shutil.copy(sd1, home / "models" / "Installed.safetensors")
     assert index.find("installed").family == "sd1"
     (home / "models" / "page.safetensors").write_text("<html>")
-    assert "page" in {each.name for each in index.cards() if each.broken}
+    with pytest.raises(BadInput, match="“page” cannot be used.* is a web page"):
+        index.find("page")
 
 
 def test_a_folder_of_2022_loads(folders: Callable[[str], Path], tmp_path: Path) -> None:
@@ -334,6 +423,8 @@ def test_published_unets_are_measured_right(family: str) -> None:
     if told["down_block_types"][0] == "DownBlock2D":  # XL's first level attends to nothing, however deep it is said
         deep = [1, *deep[1:]]
     assert told == {name: config[name] for name in told} | {"transformer_layers_per_block": deep}
+    named = _shapes(_empty(lambda: UNet2DConditionModel(**config)))  # pyright: ignore[reportArgumentType]
+    assert sd_places.diffusers_unet_config(named, config) == told
 
 
 @pytest.mark.parametrize(("family", "part"), [("sd2", "text_encoder"), ("sdxl", "text_encoder_2")])
@@ -359,6 +450,7 @@ def test_diffusers_reads_sd3_so(changes: dict[str, Any]) -> None:
     state = {name: torch.randn_like(each) for name, each in state.items()}
     whole = placed(state, transformer_places.sd3_places(config))
     assert transformer_places.sd3_config(_shapes(whole), config).items() <= config.items()
+    assert transformer_places.diffusers_sd3_config(_shapes(state), config).items() <= config.items()
     _same(diffusers_reader.convert_sd3_transformer_checkpoint_to_diffusers(dict(whole)), state)
 
 
@@ -374,6 +466,7 @@ def test_diffusers_reads_flux_so() -> None:
     _same(diffusers_reader.convert_flux_transformer_checkpoint_to_diffusers(dict(whole)), rows)
     told = transformer_places.flux_config(_shapes(placed(state, transformer_places.flux_places(config))), config)
     assert told.items() <= config.items()
+    assert transformer_places.diffusers_flux_config(_shapes(state), config) == told
 
 
 # CLIP's vocabulary, which ships with Easel; the numbers were given by open_clip 3.3.0 from the same list of merges.

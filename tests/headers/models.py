@@ -73,7 +73,7 @@ def _sd2() -> Iterator[Case]:
     said = {"modelspec.architecture": "stable-diffusion-v2-768-v"}
     yield Case("SD 2.1 768 that says v", whole, "checkpoint", "sd2", ("v-prediction",), metadata=said)
     said = {"modelspec.prediction_type": "epsilon"}
-    yield Case("SD 2.1 base that says epsilon", whole, "checkpoint", "sd2", metadata=said)
+    yield Case("SD 2.1 base that says epsilon", whole, "checkpoint", "sd2", ("epsilon",), metadata=said)
     yield Case("SD 2 inpainting", checkpoint("sd2", in_channels=9), "checkpoint", "sd2", ("inpaint",), asks=asks)
     depth = checkpoint("sd2", in_channels=5) | {"depth_model.model.pretrained.model.cls_token": (1, 1, 768)}
     yield Case("SD 2 depth", depth, "checkpoint", "sd2", ("depth",), True)

@@ -105,9 +105,9 @@ def _controlnets() -> Iterator[Case]:
 
 def _of_transformers() -> Iterator[Case]:
     instant = built("FluxControlNetModel", num_layers=5, num_single_layers=10, guidance_embeds=True)
-    yield Case("FLUX.1 ControlNet, InstantX", instant, "controlnet", "flux", refused=True)
+    yield Case("FLUX.1 ControlNet, InstantX", instant, "controlnet", "flux")
     union = built("FluxControlNetModel", num_layers=5, num_single_layers=0, guidance_embeds=True, num_mode=10)
-    yield Case("FLUX.1 ControlNet, union", union, "controlnet", "flux", ("union",), True)
+    yield Case("FLUX.1 ControlNet, union", union, "controlnet", "flux", ("union",))
     xlabs = {"controlnet_blocks.0.weight": (3072, 3072), "double_blocks.0.img_attn.norm.key_norm.scale": (128,),
              "txt_in.weight": (3072, 4096), "img_in.weight": (3072, 64), "input_hint_block.0.weight": (16, 3, 3, 3)}  # fmt: skip
     yield Case("FLUX.1 ControlNet, XLabs", xlabs, "controlnet", "flux", refused=True)
@@ -119,7 +119,7 @@ def _of_transformers() -> Iterator[Case]:
         refused=True,
     )
     medium = {"num_attention_heads": 24, "attention_head_dim": 64, "caption_projection_dim": 1536, "num_layers": 6}
-    yield Case("SD3 ControlNet", built("SD3ControlNetModel", **medium), "controlnet", "sd3", refused=True)
+    yield Case("SD3 ControlNet", built("SD3ControlNetModel", **medium), "controlnet", "sd3")
     paints = built("SD3ControlNetModel", **medium, extra_conditioning_channels=1)
     yield Case("SD3 ControlNet, inpainting", paints, "controlnet", "sd3", ("inpaint",), True)
     large = {

@@ -7,7 +7,7 @@ import numpy as np
 import openvino
 import torch
 
-from engine.backends.openvino.exports import SIDE, from_adapters, told_guidance
+from engine.backends.openvino.exports import SIDE, behind_blocks, from_adapters, told_guidance
 from engine.backends.openvino.shells import make_denoiser
 from engine.components import Component, config_of, diffusers_class, load, scheduler, tokenizer
 from engine.families import FAMILIES
@@ -70,7 +70,8 @@ def _of_transformer(
         for part, name in parts_of(model, family).items()
         if part.startswith("tokenizer")
     }
-    recorded = _Recorded(transformer)
+    silence = behind_blocks(make_denoiser(components["transformer"], None).config)
+    recorded = _Recorded(transformer, {name: each.numpy() for name, each in silence.items()})
     pipeline = diffusers_class(family.pipelines["text-to-image"])(
         **parts,
         transformer=make_denoiser(components["transformer"], recorded),

@@ -23,7 +23,7 @@ from engine.messages import Preparing
 from engine.paths import cache, program, ready
 from engine.patience import TICK_SECONDS, Report
 
-RECIPE = 4
+RECIPE = 5
 """Raised when the graphs are made otherwise, so that old ones are made again."""
 INT8 = "EASEL_INT8"
 """A variable of the environment that says what int8 means: “weights” for those alone, as `easel bench` compares it."""

@@ -6,6 +6,7 @@ from typing import Any
 import openvino
 import torch
 
+from engine.backends.openvino.transformer_nets import THOUSANDTHS, FluxNet, Given, Sd3Net
 from engine.backends.openvino.union import UnionNet
 from engine.components import Component, load
 
@@ -15,8 +16,6 @@ SENTENCE = 32
 """Tokens of a prompt in the example for transformers; the graph takes any number."""
 WAVES = 256
 """Sines and cosines that tell transformers the timestep."""
-THOUSANDTHS = 1000
-"""FLUX.1's transformer multiplies a timestep and a guidance by so much before it makes waves of them."""
 CONTROL_PIXELS = 8
 """Pixels of a control image a latent: what every published ControlNet's embedding shrinks it by."""
 
@@ -49,24 +48,15 @@ class _TextEncoder(torch.nn.Module):
         return model.final_layer_norm(states[-1]), torch.cat(states)
 
 
-class _Given(torch.nn.Module):
-    """In the place of what is made on the host: gives what it was told last."""
-
-    now: Any
-
-    def forward(self, _: torch.Tensor) -> Any:
-        return self.now
-
-
 _NO_TIME = torch.zeros(1)
 """What a denoiser is told as its timestep where the waves are given instead."""
 
 
-def _waves_given(denoiser: Any) -> _Given:
+def _waves_given(denoiser: Any) -> Given:
     """Let it take the timestep's waves, in the place returned, and XL's sizes as waves; in bf16 a graph would tell
     few of a thousand apart.
     """
-    denoiser.time_proj = waves = _Given()
+    denoiser.time_proj = waves = Given()
     denoiser.add_time_proj = torch.nn.Identity()
     return waves
 
@@ -137,7 +127,10 @@ class _ControlNet(torch.nn.Module):
 
 
 class _Sd3Transformer(torch.nn.Module):
-    """Stable Diffusion 3's. The timestep comes as waves [1, 256]: in bf16 a graph would tell few timesteps apart."""
+    """Stable Diffusion 3's. The timestep comes as waves [1, 256]: in bf16 a graph would tell few timesteps apart.
+
+    Last comes what ControlNets add behind each of its blocks but the last.
+    """
 
     def __init__(self, transformer: Any) -> None:
         super().__init__()
@@ -150,21 +143,25 @@ class _Sd3Transformer(torch.nn.Module):
         encoder_hidden_states: torch.Tensor,
         pooled_projections: torch.Tensor,
         timestep: torch.Tensor,
+        *residuals: torch.Tensor,
     ) -> torch.Tensor:
         given = (hidden_states, encoder_hidden_states, pooled_projections, timestep)
-        return self.transformer(*given, return_dict=False)[0]
+        every = [*residuals, None] if residuals else None  # as many as blocks; behind the last one none is looked at
+        return self.transformer(*given, block_controlnet_hidden_states=every, return_dict=False)[0]
 
 
 class _FluxTransformer(torch.nn.Module):
     """FLUX.1's. The cosines and sines of all tokens' places [n, d] are made on the host, too.
 
-    The guidance comes last, in models that take one, as waves like the timestep.
+    Behind them comes what ControlNets add behind each block and each single block. The guidance comes last, in models
+    that take one, as waves like the timestep.
     """
 
     def __init__(self, transformer: Any) -> None:
         super().__init__()
         self.transformer = transformer
-        transformer.pos_embed = self.places = _Given()
+        self.blocks, self.singles = transformer.config.num_layers, transformer.config.num_single_layers
+        transformer.pos_embed = self.places = Given()
         transformer.time_text_embed.time_proj = torch.nn.Identity()
 
     def forward(
@@ -175,10 +172,11 @@ class _FluxTransformer(torch.nn.Module):
         timestep: torch.Tensor,
         cosines: torch.Tensor,
         sines: torch.Tensor,
-        *guidance: torch.Tensor,
+        *more: torch.Tensor,
     ) -> torch.Tensor:
         self.places.now = (cosines, sines)
         none = torch.zeros(0, 3)
+        guidance = more[self.blocks + self.singles :]
         return self.transformer(
             hidden_states,
             encoder_hidden_states,
@@ -187,6 +185,8 @@ class _FluxTransformer(torch.nn.Module):
             img_ids=none,
             txt_ids=none,
             guidance=guidance[0] / THOUSANDTHS if guidance else None,
+            controlnet_block_samples=more[: self.blocks] or None,
+            controlnet_single_block_samples=more[self.blocks : self.blocks + self.singles] or None,
             return_dict=False,
         )[0]
 
@@ -243,10 +243,15 @@ def graphs_of(component: Component, placed: Callable[[torch.Tensor], torch.Tenso
                 return {component.part: _converted(_SentenceEncoder(module), example)}
             case "SD3Transformer2DModel":
                 picture = torch.zeros(1, config.in_channels, SIDE, SIDE)
-                example = {"hidden_states": picture} | _transformer_example(config)
+                example = {"hidden_states": picture} | _transformer_example(config) | behind_blocks(config)
                 return {component.part: _converted(_Sd3Transformer(module), example)}
             case "FluxTransformer2DModel":
-                return {component.part: _converted(_FluxTransformer(module), _flux_example(config))}
+                example = _flux_example(config) | behind_blocks(config) | _guidance(config)
+                return {component.part: _converted(_FluxTransformer(module), example)}
+            case "FluxControlNetModel":
+                return {component.part: _converted(FluxNet(module), _flux_net_example(config))}
+            case "SD3ControlNetModel":
+                return {component.part: _converted(Sd3Net(module), _sd3_net_example(config))}
             case "AutoencoderKL":
                 latents = {"latents": torch.zeros(1, config.latent_channels, SIDE, SIDE)}
                 pixels = {"pixels": torch.zeros(1, config.in_channels, 8 * SIDE, 8 * SIDE)}
@@ -293,8 +298,42 @@ def _flux_example(config: Any) -> dict[str, torch.Tensor]:
     tokens = (SIDE // 2) ** 2
     places = torch.zeros(SENTENCE + tokens, config.attention_head_dim)
     example = {"hidden_states": torch.zeros(1, tokens, config.in_channels)} | _transformer_example(config)
-    example |= {"cosines": places, "sines": places}
-    return example | ({"guidance": torch.ones(1, WAVES)} if config.guidance_embeds else {})
+    return example | {"cosines": places, "sines": places}
+
+
+def _guidance(config: Any) -> dict[str, torch.Tensor]:
+    return {"guidance": torch.ones(1, WAVES)} if config.guidance_embeds else {}
+
+
+def behind_blocks(config: Any) -> dict[str, torch.Tensor]:
+    """A residual for each of a transformer's blocks; behind the last one of Stable Diffusion 3 there is none."""
+    single = config.get("num_single_layers")
+    count = config.num_layers - 1 if single is None else config.num_layers + single
+    width = config.num_attention_heads * config.attention_head_dim
+    return {f"{RESIDUAL}{place}": torch.zeros(1, (SIDE // 2) ** 2, width) for place in range(count)}
+
+
+def _flux_net_example(config: Any) -> dict[str, torch.Tensor]:
+    side, latents = CONTROL_PIXELS * SIDE, torch.zeros(1, (SIDE // 2) ** 2, config.in_channels)
+    is_seen = config.conditioning_embedding_channels is not None
+    example = _flux_example(config) | {"controlnet_cond": torch.zeros(1, 3, side, side) if is_seen else latents}
+    if config.num_mode is not None:
+        places = torch.zeros(len(example["cosines"]) + 1, config.attention_head_dim)  # the kind is a token, too
+        example |= {"cosines": places, "sines": places, "kinds": torch.eye(1, config.num_mode)}
+    return example | _guidance(config)
+
+
+def _sd3_net_example(config: Any) -> dict[str, torch.Tensor]:
+    picture = torch.zeros(1, config.in_channels, SIDE, SIDE)
+    tokens = torch.zeros(1, (SIDE // 2) ** 2, config.num_attention_heads * config.attention_head_dim)
+    words = _transformer_example(config) if config.joint_attention_dim else {}
+    return {
+        "hidden_states": picture if config.use_pos_embed else tokens,
+        "pooled_projections": torch.zeros(1, config.pooled_projection_dim),
+        "timestep": torch.ones(1, WAVES),
+        "controlnet_cond": picture,
+        **{name: each for name, each in words.items() if name == "encoder_hidden_states"},
+    }
 
 
 def _added(config: Any) -> dict[str, torch.Tensor]:

@@ -26,9 +26,11 @@ from transformers import CLIPTextConfig, CLIPTextModel, CLIPTextModelWithProject
 from transformers.modeling_outputs import BaseModelOutput, BaseModelOutputWithPooling
 from transformers.models.clip.modeling_clip import CLIPTextModelOutput
 
-from engine.backends.openvino.exports import FEATURE, RESIDUAL, THOUSANDTHS
+from engine.backends.openvino.batches import array, one_by_one
+from engine.backends.openvino.exports import FEATURE, RESIDUAL
 from engine.backends.openvino.graphs import Graph
 from engine.backends.openvino.image_attention import keys_and_values
+from engine.backends.openvino.transformer_nets import THOUSANDTHS, FluxNetShell, Sd3NetShell
 from engine.backends.openvino.varying import PERTURBED
 from engine.components import Component, config_of, original
 
@@ -83,7 +85,7 @@ class UnetShell(UNet2DConditionModel):
         if self.perturbable:
             is_last = torch.arange(len(sample)) >= len(sample) - self.perturbed
             given[PERTURBED] = is_last.float().reshape(-1, 1, 1, 1)
-        (result,) = _one_by_one(self.graph, given)
+        (result,) = one_by_one(self.graph, given)
         return UNet2DConditionOutput(sample=result) if return_dict else (result,)
 
     def to(self, *_: Any, **__: Any) -> "UnetShell":  # pyright: ignore[reportIncompatibleVariableOverride]
@@ -130,7 +132,7 @@ class ControlNetShell(ControlNetModel):
             "encoder_hidden_states": encoder_hidden_states,
             "controlnet_cond": controlnet_cond.expand(len(sample), -1, -1, -1),
         } | _as_waves(self, timestep, len(sample), added_cond_kwargs or {})
-        found = _one_by_one(self.graph, given)
+        found = one_by_one(self.graph, given)
         pooled = self.config["global_pool_conditions"]
         if guess_mode and not pooled:
             scales = torch.logspace(-1, 0, len(found)) * conditioning_scale
@@ -176,7 +178,7 @@ class UnionShell(ControlNetUnionModel):
             "kinds": np.eye(self.config["num_control_type"], dtype=np.float32)[control_type_idx],
             "weights": np.ones((1, 1), np.float32) if alone else np.asarray([conditioning_scale], np.float32).T.copy(),
         }
-        found = _one_by_one(self.graph, given, **shared)
+        found = one_by_one(self.graph, given, **shared)
         scaled = [each * conditioning_scale[0] for each in found] if alone else found
         return scaled[:-1], scaled[-1]
 
@@ -185,6 +187,8 @@ class Sd3TransformerShell(SD3Transformer2DModel):
     """Stable Diffusion 3's denoiser."""
 
     graph: Graph
+    component: Component
+    """What it stands for."""
     device = _CPU  # pyright: ignore[reportIncompatibleMethodOverride, reportAssignmentType]
     dtype = torch.float32  # pyright: ignore[reportIncompatibleMethodOverride, reportAssignmentType]
 
@@ -194,18 +198,23 @@ class Sd3TransformerShell(SD3Transformer2DModel):
         encoder_hidden_states: torch.Tensor,
         pooled_projections: torch.Tensor,
         timestep: torch.Tensor,
+        block_controlnet_hidden_states: list[torch.Tensor] | None = None,
         *_: Any,
         return_dict: bool = True,
         **__: Any,
     ) -> Any:
-        """The prediction for latents [b, c, h, w], prompt embeds [b, n, d] and [b, p], and timesteps [b]."""
+        """The prediction for latents [b, c, h, w], prompt embeds [b, n, d] and [b, p], and timesteps [b].
+
+        ControlNets add something behind every block [b, m, e]; behind the last one it is not counted.
+        """
         given = {
             "hidden_states": hidden_states,
             "encoder_hidden_states": encoder_hidden_states,
             "pooled_projections": pooled_projections,
             "timestep": self.time_text_embed.time_proj(timestep),
         }
-        (result,) = _one_by_one(self.graph, given)
+        given |= {f"{RESIDUAL}{place}": each for place, each in enumerate((block_controlnet_hidden_states or [])[:-1])}
+        (result,) = one_by_one(self.graph, given)
         return Transformer2DModelOutput(sample=result) if return_dict else (result,)  # pyright: ignore[reportArgumentType]
 
 
@@ -226,12 +235,15 @@ class FluxTransformerShell(FluxTransformer2DModel):
         txt_ids: torch.Tensor,
         guidance: torch.Tensor | None = None,
         *_: Any,
+        controlnet_block_samples: list[torch.Tensor] | None = None,
+        controlnet_single_block_samples: list[torch.Tensor] | None = None,
         return_dict: bool = True,
         **__: Any,
     ) -> Any:
         """The prediction for packed latents [b, n, c], prompt embeds [b, m, d] and [b, p], timesteps [b] of 0 to 1.
 
-        The ids are the places of the prompt's tokens [m, 3] and of the picture's [n, 3].
+        The ids are the places of the prompt's tokens [m, 3] and of the picture's [n, 3]. ControlNets add something
+        behind every block, or every single block [b, n, e].
         """
         given = {
             "hidden_states": hidden_states,
@@ -239,11 +251,16 @@ class FluxTransformerShell(FluxTransformer2DModel):
             "pooled_projections": pooled_projections,
             "timestep": self.time_text_embed.time_proj(timestep * THOUSANDTHS),
         }
+        given |= {f"{RESIDUAL}{place}": each for place, each in enumerate(controlnet_block_samples or [])}
+        behind: int = self.config["num_layers"]
+        given |= {
+            f"{RESIDUAL}{place}": each for place, each in enumerate(controlnet_single_block_samples or [], behind)
+        }
         if guidance is not None:
             given["guidance"] = self.time_text_embed.time_proj(guidance * THOUSANDTHS)
         places = self.pos_embed(torch.cat((txt_ids, img_ids)))
-        cosines, sines = map(_array, places)
-        (result,) = _one_by_one(self.graph, given, cosines=cosines, sines=sines)
+        cosines, sines = map(array, places)
+        (result,) = one_by_one(self.graph, given, cosines=cosines, sines=sines)
         return Transformer2DModelOutput(sample=result) if return_dict else (result,)  # pyright: ignore[reportArgumentType]
 
 
@@ -262,7 +279,7 @@ class _Decoder(torch.nn.Module):
         self.graph = graph
 
     def forward(self, latents: torch.Tensor) -> torch.Tensor:
-        return _one_by_one(self.graph, {"latents": latents})[0]
+        return one_by_one(self.graph, {"latents": latents})[0]
 
 
 class _Encoder(torch.nn.Module):
@@ -273,7 +290,7 @@ class _Encoder(torch.nn.Module):
         self.graph = graph
 
     def forward(self, pixels: torch.Tensor) -> torch.Tensor:
-        return _one_by_one(self.graph, {"pixels": pixels})[0]
+        return one_by_one(self.graph, {"pixels": pixels})[0]
 
 
 class TextEncoderShell(CLIPTextModel):
@@ -291,7 +308,7 @@ class TextEncoderShell(CLIPTextModel):
 
         The pooled state [b, d] is the last one at the end token.
         """
-        found = [self.graph(inputs_embeds=_array(self.table[row][None])) for row in input_ids]
+        found = [self.graph(inputs_embeds=array(self.table[row][None])) for row in input_ids]
         last = torch.from_numpy(np.concatenate([each[0] for each in found]))
         states = torch.from_numpy(np.stack([each[1] for each in found], axis=1))
         end: Any = self.config.eos_token_id
@@ -332,7 +349,7 @@ class SentenceEncoderShell(T5EncoderModel):
 
     def forward(self, input_ids: torch.Tensor, *_: Any, **__: Any) -> Any:  # pyright: ignore[reportIncompatibleMethodOverride]
         """The last hidden state [b, n, d] of token ids [b, n]."""
-        found = [self.graph(inputs_embeds=_array(self.table[row][None]))[0] for row in input_ids]
+        found = [self.graph(inputs_embeds=array(self.table[row][None]))[0] for row in input_ids]
         return BaseModelOutput(last_hidden_state=torch.from_numpy(np.concatenate(found)))  # pyright: ignore[reportArgumentType]
 
 
@@ -342,6 +359,8 @@ _DENOISERS: dict[str, Any] = {
     "ControlNetUnionModel": UnionShell,
     "SD3Transformer2DModel": Sd3TransformerShell,
     "FluxTransformer2DModel": FluxTransformerShell,
+    "SD3ControlNetModel": Sd3NetShell,
+    "FluxControlNetModel": FluxNetShell,
 }
 
 
@@ -360,7 +379,7 @@ def make_denoiser(component: Component, graph: Any) -> Any:
     """The shell for a component of one graph, around whatever is called like one."""
     with init_empty_weights():
         shell = _DENOISERS[component.class_name](**config_of(component))
-    shell.graph = graph
+    shell.graph, shell.component = graph, component
     return shell
 
 
@@ -426,17 +445,3 @@ def _as_waves(
     if "time_ids" in given:
         given["time_ids"] = shell.add_time_proj(given["time_ids"].flatten()).reshape(count, -1)
     return given
-
-
-def _one_by_one(graph: Graph, batch: dict[str, torch.Tensor], **shared: np.ndarray) -> list[torch.Tensor]:
-    """The graph's outputs for every example of a batch, put together again; what is `shared` goes to each."""
-    arrays = {name: _array(each) for name, each in batch.items()}
-    count = len(next(iter(arrays.values())))
-    found = [
-        graph(**{name: each[place : place + 1] for name, each in arrays.items()}, **shared) for place in range(count)
-    ]
-    return [torch.from_numpy(np.concatenate(parts)) for parts in zip(*found, strict=True)]
-
-
-def _array(tensor: torch.Tensor) -> np.ndarray:
-    return tensor.detach().to(torch.float32).contiguous().numpy()

@@ -7,7 +7,7 @@ from engine.library.guess import Guess
 from engine.library.headers.signs import refusal
 from engine.library.sidecars import Sidecar
 
-_NO = ("no", "epsilon", "Stable Diffusion XL")
+_NO = ("no", "Stable Diffusion XL")
 """Answers that add nothing to what is known."""
 
 

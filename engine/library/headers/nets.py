@@ -50,18 +50,19 @@ def _controlnets() -> Iterator[Sign]:
 
 def _of_transformers() -> Iterator[Sign]:
     begins: dict[str, Shape] = {"controlnet_blocks.0.weight": ()}
-    no_flux, no_sd3 = (f"{what('controlnet', family)} in one file" for family in (FLUX, SD3))
+    original = "in the form of its original code, which diffusers' is not"
+    no_flux, no_sd3 = (f"{what('controlnet', family)} {original}" for family in (FLUX, SD3))
     instant: dict[str, Shape] = {"controlnet_x_embedder.weight": (3072, 64), "context_embedder.weight": (3072, 4096)}
     union: dict[str, Shape] = {"controlnet_mode_embedder.weight": ()}
-    yield Sign("controlnet", FLUX, union | instant | begins, (), ("union",), no_flux)
-    yield Sign("controlnet", FLUX, instant | begins, refused=no_flux)
+    yield Sign("controlnet", FLUX, union | instant | begins, (), ("union",))
+    yield Sign("controlnet", FLUX, instant | begins)
     yield Sign("controlnet", FLUX, {"txt_in.weight": (3072, 4096)} | begins, refused=no_flux)
     yield Sign("controlnet", FLUX, {"controlnet_blocks.0.linear.weight": (3072, 3072)}, refused=no_flux)
     for width in (1536, 2432):
         wide: dict[str, Shape] = {"controlnet_blocks.0.weight": (width, width)}
-        enters = "pos_embed_input.proj.weight"
-        yield Sign("controlnet", SD3, {enters: (width, 17, 2, 2)} | wide, (), ("inpaint",), no_sd3)
-        yield Sign("controlnet", SD3, {enters: (width, None, 2, 2)} | wide, refused=no_sd3)
+        enters, alone = "pos_embed_input.proj.weight", "a ControlNet for inpainting alone"
+        yield Sign("controlnet", SD3, {enters: (width, 17, 2, 2)} | wide, (), ("inpaint",), alone)
+        yield Sign("controlnet", SD3, {enters: (width, None, 2, 2)} | wide)
         yield Sign("controlnet", SD3, {"transformer_blocks.0.adaLN_modulation.1.bias": ()} | wide, refused=no_sd3)
 
 
