@@ -1,7 +1,6 @@
 """What the window, the engine thread and the worker say to one another; to and from one JSON line."""
 
-import os
-from typing import BinaryIO, Literal
+from typing import Literal
 
 import msgspec
 from msgspec import Struct
@@ -395,10 +394,3 @@ _encode = msgspec.json.Encoder().encode
 def line(message: Message) -> bytes:
     """One JSON object and a newline."""
     return _encode(message) + b"\n"
-
-
-def own_output() -> BinaryIO:
-    """Standard output for our lines alone: what libraries print goes to standard error from now on."""
-    ours = os.fdopen(os.dup(1), "wb", buffering=0)
-    os.dup2(2, 1)
-    return ours

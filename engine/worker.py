@@ -34,13 +34,13 @@ from engine.messages import (
     Ready,
     Started,
     line,
-    own_output,
     read_order,
 )
 from engine.paths import PART
 from engine.patience import Report, Wait, told_to
 from engine.pictures import as_png, save
 from engine.pipelines import Pipelines, warm_up
+from engine.stdio import own_output
 
 if TYPE_CHECKING:
     import torch

@@ -21,9 +21,15 @@ from tests.tiny_xl import write_tiny_xl
 
 @pytest.fixture(scope="session")
 def shared_home(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
-    """EASEL_HOME for the tests that draw, with the model “tiny” installed."""
+    """EASEL_HOME for the tests that draw, with the model “tiny” installed; each process of a run converts for all."""
     home = tmp_path_factory.mktemp("home 家 🏠")
     write_tiny_model(home / "models" / "tiny")
+    whole_run = tmp_path_factory.getbasetemp()
+    if "PYTEST_XDIST_WORKER" in os.environ:
+        whole_run = whole_run.parent
+    (whole_run / "converted").mkdir(exist_ok=True)
+    (home / "cache").mkdir()
+    (home / "cache" / "converted").symlink_to(whole_run / "converted", target_is_directory=True)
     before = os.environ.get("EASEL_HOME")
     os.environ["EASEL_HOME"] = str(home)
     yield home

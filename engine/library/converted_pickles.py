@@ -7,7 +7,6 @@ import shutil
 import subprocess
 import sys
 import tempfile
-import threading
 from collections.abc import Iterator
 from pathlib import Path
 from typing import BinaryIO
@@ -22,9 +21,9 @@ from engine.formats.magic import WEIGHTS, Form, form_of, refusal
 from engine.formats.pickles import Stored, read_pickle
 from engine.formats.safetensors import SIZES, header_text, read_header
 from engine.formats.steady import Damaged, steady
-from engine.messages import own_output
 from engine.paths import PART, cache, program, ready, unwritten, whole
 from engine.patience import TICK_SECONDS, Report
+from engine.stdio import end_with_parent, own_output
 
 _RECIPE = 1
 """Raised when copies are made otherwise, so that old ones are made again."""
@@ -156,7 +155,7 @@ def _failure(path: Path, code: int, said: bytes, errors: bytes) -> EaselError:
 
 def main(argument: str) -> int:
     """Write the copy that `argument`, an order in JSON, asks for; why it cannot be goes to standard output."""
-    threading.Thread(target=_end_with_parent, daemon=True).start()
+    end_with_parent()
     output = own_output()
     order = msgspec.json.decode(argument, type=_Order)
     source, target = Path(order.source), Path(order.target)
@@ -168,12 +167,6 @@ def main(argument: str) -> int:
         output.write(msgspec.json.encode(_Verdict(error.cause, error.advice)))
         return BAD_INPUT if isinstance(error, BadInput) else FAILED
     return DONE
-
-
-def _end_with_parent() -> None:
-    while os.read(0, 4096):  # empty once the process that asked is gone
-        pass
-    os._exit(1)
 
 
 def _limit(size: int) -> None:

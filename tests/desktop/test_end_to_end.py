@@ -24,6 +24,12 @@ PATIENCE_MS = 300_000
 """A loaded machine imports torch and compiles the model in this time."""
 
 
+@pytest.fixture(autouse=True)
+def _converted_once(tmp_path: Path, shared_home: Path) -> None:
+    (tmp_path / "home").mkdir()
+    (tmp_path / "home" / "cache").symlink_to(shared_home / "cache", target_is_directory=True)
+
+
 @pytest.fixture
 def easel(qtbot: QtBot) -> Iterator[tuple[MainWindow, State]]:
     state = State(Now(settings=GenerateSettings(steps=8), preferences=Preferences(theme="light", language="en")))

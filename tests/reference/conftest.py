@@ -1,11 +1,15 @@
 """The parity matrix: every comparison with plain diffusers, checked, and printed as one table by `make parity`."""
 
+import warnings
 from collections.abc import Callable, Iterator
 from typing import NamedTuple, Protocol
 
 import numpy as np
 import pytest
 from PIL import Image
+
+from engine.backends.openvino import convert, converted
+from engine.patience import Report
 
 LEVELS = {("torch", "fp32"): 0, ("openvino", "fp32"): 1}
 """Of 255. torch runs the same code on the same numbers; OpenVINO adds up float32 in another order, which can turn a
@@ -39,7 +43,37 @@ def pytest_configure(config: pytest.Config) -> None:
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
-    parser.addoption("--parity", action="store_true", help="print the parity matrix")
+    parser.addoption("--parity", action="store_true", help="fill the whole parity matrix, and print it")
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Leave out the slow ones that run the same code as some that stay, unless the whole matrix is asked for."""
+    if config.getoption("--parity", default=False):
+        return
+    left_out = [item for item in items if _is_for_parity(item)]
+    config.hook.pytest_deselected(items=left_out)
+    items[:] = [item for item in items if item not in left_out]
+
+
+def _is_for_parity(item: pytest.Item) -> bool:
+    """Whether the parameters are among those that its marker names."""
+    marker = item.get_closest_marker("parity")
+    values = item.callspec.params if isinstance(item, pytest.Function) and hasattr(item, "callspec") else {}
+    return marker is not None and all(values[name] in some for name, some in marker.kwargs.items())
+
+
+@pytest.fixture(scope="package", autouse=True)
+def _converted_here() -> Iterator[None]:
+    """Models are converted in this process, which has torch at hand: a child would load it anew for every one."""
+
+    def run(conversion: converted.Conversion, report: Report) -> None:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # what the tracer says of other people's code
+            convert.convert(conversion, lambda done: report("Converting the model, once", done))
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(converted, "_run", run)
+        yield
 
 
 @pytest.fixture

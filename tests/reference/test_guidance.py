@@ -280,6 +280,7 @@ def _run_with_control(pipeline: Any, settings: GenerateSettings, image: Image.Im
     ).images[0]
 
 
+@pytest.mark.parity
 def test_int8_graphs_do_it_as_exactly_as_they_draw(tiny_model: Path) -> None:
     pipelines = {precision: Pipelines() for precision in ("int8", "fp32")}
 

@@ -144,6 +144,7 @@ def test_everything_that_is_asked_is_seen(model: Tiny, pictures: dict[str, Path]
     assert (difference(negative, plain) > 8) == ("negative_prompt" not in FAMILIES[model.family].without)
 
 
+@pytest.mark.parity(precision=["int8"], model=["sd3"])
 @pytest.mark.parametrize("precision", PSNR)
 def test_fewer_bits_draw_nearly_the_same(model: Tiny, precision: str, pictures: dict[str, Path], agree: Agree) -> None:
     settings = _asked(model, "text-to-image", pictures)

@@ -2,7 +2,6 @@
 
 import os
 import shutil
-import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -19,8 +18,9 @@ from engine.backends.openvino.exports import graphs_of
 from engine.components import Component, numbers
 from engine.library.conversions import NOTE, source_of
 from engine.library.recognise import weight_files
-from engine.messages import Preparing, line, own_output
+from engine.messages import Preparing, line
 from engine.paths import sync
+from engine.stdio import end_with_parent, own_output
 
 _FINISHED = ".finished"
 """Marks a part whose graphs are all there, so that a conversion that was ended goes on behind it."""
@@ -39,7 +39,7 @@ WIDE = 640
 
 def main(argument: str) -> int:
     """Convert as `argument`, a Conversion in JSON, asks; progress goes to standard output, a JSON line each."""
-    threading.Thread(target=_end_with_parent, daemon=True).start()
+    end_with_parent()
     output = own_output()
     asked = msgspec.json.decode(argument, type=Conversion)
     convert(asked, lambda done: output.write(line(Preparing(what="Converting the model, once", done=done))))
@@ -67,12 +67,6 @@ def _begun(target: Path) -> Path:
                 return own
     own.mkdir(parents=True)
     return own
-
-
-def _end_with_parent() -> None:
-    while os.read(0, 4096):  # empty once the process that asked is gone; a buffered read would hang our own end
-        pass
-    os._exit(1)
 
 
 def _put(part: Path, target: Path) -> None:
