@@ -16,6 +16,7 @@ from engine.messages import (
     Event,
     Failed,
     Hindrance,
+    Paused,
     Picture,
     Pictures,
     Preparing,
@@ -60,12 +61,20 @@ class Now(Struct, frozen=True, kw_only=True):
     """Asked for and not done; the first is the one being made."""
     ending: str = ""
     """The job that is to stop and has not yet."""
+    stopping_after: str = ""
+    """The job that is to stop after the picture that is being made."""
+    held: str = ""
+    """The job that the person wants to wait."""
+    paused: Paused | None = None
+    """That the picture being made does wait, and why."""
     doing: Preparing | Progress | None = None
     notes: tuple[str, ...] = ()
     """Sentences about the job that runs, or ended last."""
     trouble: Failed | WorkerLost | None = None
     returned: GenerateSettings | None = None
     """The settings of a job that was called off or failed, to be taken up again."""
+    undone: int = 0
+    """How many pictures those are for, where the job stopped after one."""
     recent: tuple[str, ...] = ()
     shown: str = ""
     """The path of the finished picture on the stage."""
@@ -136,7 +145,7 @@ class State(QObject):
 
     def asked(self, job: str) -> None:
         """A job was sent to the engine."""
-        self._replace(jobs=(*self.now.jobs, job), trouble=None, returned=None, live=True, notes=())
+        self._replace(jobs=(*self.now.jobs, job), trouble=None, returned=None, undone=0, live=True, notes=())
 
     def pick(self, path: str) -> None:
         """Show a picture that was made before."""
@@ -167,17 +176,19 @@ class State(QObject):
                 self._replace(jobs=(job, *self._without(job)), notes=notes, doing=self._progress())
             case Preparing() | Progress():
                 self._replace(doing=event)
+            case Paused(on=on):
+                self._replace(paused=event if on else None)
             case Picture(path=path, notes=notes):
                 self._finish(path)
                 self._replace(notes=(*self.now.notes, *(note for note in notes if note not in self.now.notes)))
             case Done(job=job):
                 self._leave(job)
-            case CancelledJob(job=job, settings=settings):
-                self._leave(job, returned=settings)
+            case CancelledJob(job=job, settings=settings, undone=undone):
+                self._leave(job, returned=settings, undone=undone)
             case Failed(job=job, settings=settings):
-                self._leave(job, trouble=event, returned=settings)
+                self._leave(job, trouble=event, returned=settings, undone=0)
             case WorkerLost(again=again):
-                self._replace(trouble=event, doing=None, ready=self.now.ready if again else None)
+                self._replace(trouble=event, doing=None, paused=None, ready=self.now.ready if again else None)
 
     def _take_entries(self, event: Entries | Scanned) -> None:
         before = self.now.entries
@@ -208,9 +219,9 @@ class State(QObject):
 
     def _leave(self, job: str, **also: Any) -> None:
         was_first = self.now.jobs[:1] == (job,)
-        ended = {"doing": None} if was_first else {}
-        ending = "" if self.now.ending == job else self.now.ending
-        self._replace(jobs=self._without(job), ending=ending, **ended, **also)
+        ended = {"doing": None, "paused": None} if was_first else {}
+        wishes = {name: "" for name in ("ending", "stopping_after", "held") if getattr(self.now, name) == job}
+        self._replace(jobs=self._without(job), **wishes, **ended, **also)
 
     def _without(self, job: str) -> tuple[str, ...]:
         return tuple(other for other in self.now.jobs if other != job)

@@ -25,11 +25,21 @@ def read(of: type[S]) -> S:
         _log.info("%s is not readable (%s): defaults", path.name, type(error).__name__)
         _set_aside(path)
         return of()
-    values, spoiled = _valid(of, found if isinstance(found, dict) else {})
+    try:
+        return _checked(of, found)
+    except (BadInput, msgspec.ValidationError):
+        values, spoiled = _valid(of, found if isinstance(found, dict) else {})
     if spoiled:
         _log.info("%s: reset %s", path.name, ", ".join(spoiled))
         _set_aside(path)
     return of(**values)
+
+
+def _checked(of: type[S], found: object) -> S:
+    """The whole of it. Raises BadInput and ValidationError."""
+    whole = msgspec.convert(found, of)
+    checked(whole)
+    return whole
 
 
 def _valid(of: type[S], found: dict[str, Any]) -> tuple[dict[str, Any], list[str]]:
@@ -40,7 +50,7 @@ def _valid(of: type[S], found: dict[str, Any]) -> tuple[dict[str, Any], list[str
             continue
         value = found[field.name]
         try:
-            checked(of(**{field.name: value}))
+            checked(of(**values, **{field.name: value}))  # some need one that is declared before them
         except BadInput:
             spoiled.append(field.name)
         else:

@@ -118,6 +118,8 @@ class Librarian:
                     self._handle(wish, catalogue)
                 except EaselError as error:
                     self._fail(error, getattr(wish, "job", ""))
+                    if isinstance(wish, Browse):
+                        self._begin_walking()  # which finds out when it can be answered
         finally:
             if catalogue:
                 catalogue.close()
@@ -232,7 +234,7 @@ class Librarian:
 
     def _walk(self) -> None:
         catalogue: Catalogue | None = None
-        is_due = True
+        is_due, is_hindered = True, False
         try:
             while not self._stopping.is_set():
                 is_due = is_due or self._look.is_set()
@@ -240,9 +242,12 @@ class Librarian:
                 try:
                     catalogue = catalogue or Catalogue()
                     self._look_around(catalogue, is_due)
-                    is_due = False
+                    if is_hindered:
+                        self._inbox.put(Browse())  # what could not be told then
+                    is_due = is_hindered = False
                 except EaselError as error:
-                    is_due, self._has_more = True, False
+                    is_due = is_hindered = True
+                    self._has_more = False
                     self._hinder(error)
                 self._look.wait(0 if self._has_more else WATCH_SECONDS)
         finally:

@@ -239,9 +239,15 @@ class Convert(Message, frozen=True, kw_only=True):
 
 
 class Pause(Message, frozen=True, kw_only=True):
-    """Hold a conversion, or let it go on."""
+    """Hold a job between two steps, or let it go on; without a job, the conversion."""
 
     on: bool
+    why: str = ""
+    """A sentence where it was not the person who wants it."""
+
+
+class StopAfter(Message, frozen=True, kw_only=True):
+    """End a job once the picture that is being made is there. What is not begun is handed back."""
 
 
 # ---------------------------------------------------------------- events, up
@@ -274,6 +280,14 @@ class Preparing(Message, frozen=True, kw_only=True):
 
     what: str
     done: float = 0.0
+
+
+class Paused(Message, frozen=True, kw_only=True):
+    """A picture waits between two steps, or goes on."""
+
+    on: bool = True
+    why: str = ""
+    """As in Pause."""
 
 
 class Progress(Message, frozen=True, kw_only=True):
@@ -310,6 +324,8 @@ class CancelledJob(Message, frozen=True, kw_only=True, tag="cancelled"):
     """The job was called off; `settings` hands the request back."""
 
     settings: GenerateSettings | None = None
+    undone: int = 0
+    """Of a job that stopped after a picture: how many more were asked for. Then `settings` is for those."""
 
 
 class Failed(Message, frozen=True, kw_only=True):
@@ -365,15 +381,16 @@ class Pictures(Message, frozen=True, kw_only=True):
     paths: tuple[str, ...]
 
 
-Order = Draw | Lay | Cancel
+Order = Draw | Lay | Cancel | Pause
 """What the worker reads."""
-Request = Generate | Cancel | Keep | Recent | Browse | TakeIn | Describe | Discard | Convert | Pause
+Request = Generate | Cancel | StopAfter | Keep | Recent | Browse | TakeIn | Describe | Discard | Convert | Pause
 """What the engine thread reads."""
 Event = (
     Ready
     | Queued
     | Started
     | Preparing
+    | Paused
     | Progress
     | Picture
     | Done

@@ -7,10 +7,11 @@ from functools import cache
 from itertools import product
 from pathlib import Path
 
+import msgspec
 from msgspec import structs
 
 from engine import pictures
-from engine.errors import BadInput
+from engine.errors import BadInput, shown
 from engine.expand import expand
 from engine.library import adapters, index
 from engine.messages import Draw, Generate, Lay, ModelCard
@@ -28,12 +29,33 @@ def orders(request: Generate) -> Sequence[Draw | Lay]:
     """
     card_of = cache(index.find)  # which reads the model's files
     draws = [order for settings in _cells(request) for order in _draws(request.job, settings, card_of)]
+    _check_text(request)
     if not request.grid:
         return draws
     columns = len(request.grid[0].values)
     titles = [f"{axis.name.replace('_', ' ')}: {value}" for axis in request.grid for value in axis.values]
     rows = titles[columns:] if len(request.grid) > 1 else [""]
     return [*draws, Lay(job=request.job, columns=tuple(titles[:columns]), rows=tuple(rows), settings=draws[0].settings)]
+
+
+def _check_text(request: Generate) -> None:
+    """Names of files may be any bytes on Linux; what goes to the worker, and into pictures, is text."""
+    try:
+        msgspec.json.encode(request)
+    except UnicodeEncodeError as error:
+        raise BadInput(
+            f"The name “{shown(str(error.object).encode(errors='replace').decode())}” holds bytes that are not text.",
+            "Rename the file or the folder.",
+        ) from error
+
+
+def undone(request: Generate, todo: Sequence[Draw | Lay], made: int) -> GenerateSettings:
+    """The settings for the pictures of a request that are not made; of a grid, those of all of them."""
+    settings, following = request.settings, todo[made].settings
+    if request.grid:
+        return settings
+    variation = None if settings.variation_seed is None else following.variation_seed
+    return structs.replace(settings, seed=following.seed, variation_seed=variation, count=len(todo) - made)
 
 
 def _draws(job: str, settings: GenerateSettings, card_of: Callable[[str], ModelCard]) -> list[Draw]:
@@ -66,13 +88,17 @@ def _cells(request: Generate) -> list[GenerateSettings]:
 
 def _check_grid(request: Generate) -> None:
     known = {field.name for field in fields()} - {"count"}
+    names = [axis.name for axis in request.grid]
     for axis in request.grid:
         if axis.name not in known or not axis.values:
             raise BadInput(
                 f"A grid cannot go over “{axis.name[:40]}”.", f"Use one of: {', '.join(sorted(known))}.", where="grid"
             )
-    cells = math.prod(len(axis.values) for axis in request.grid)
-    if len(request.grid) > _AXES or cells > MAX_GRID or request.settings.count > 1:
+    if len(set(names)) < len(names):
         raise BadInput(
-            "This grid is too large.", f"Use two settings and {MAX_GRID} pictures at most, one of each.", where="grid"
+            f"The grid goes over “{names[0]}” twice.", "Name all its values at once, or another setting.", where="grid"
         )
+    if request.settings.count > 1:
+        raise BadInput("A grid has one picture of each kind.", "Leave the number of pictures at 1.", where="grid")
+    if len(names) > _AXES or math.prod(len(axis.values) for axis in request.grid) > MAX_GRID:
+        raise BadInput("This grid is too large.", f"Use two settings and {MAX_GRID} pictures at most.", where="grid")

@@ -20,11 +20,13 @@ MAX_DEPTH = 100
 MAX_WEIGHT = 10.0
 MAX_LORAS = 100
 _TOKEN = re.compile(
-    r"\\[\\()\[\]{}（）｛｝：｜:|<>_]|<lora:[^<>]*>|[()\[\]|:（）：｜]|\bBREAK\b|[^\\()\[\]|:（）：｜<B]+|.", re.DOTALL
+    r"\\[\\()\[\]{}（）｛｝：｜:|<>_]|<lora:(?:\\.|[^\\<>])*>|[()\[\]|:（）：｜]|\bBREAK\b|[^\\()\[\]|:（）：｜<B]+|.",
+    re.DOTALL,
 )
 _PLAIN = {"（": "(", "）": ")", "：": ":", "｜": "|"}
 _NAME = re.compile(r"[^/\\\x00-\x1f]+(?:/[^/\\\x00-\x1f]+)*")
 """Of a LoRA, with folders that it lies in before it; never a path from the root."""
+_SIGNS = re.compile(r"[:<>{}｛｝]")
 _BLOCKS = re.compile(r":\s*lbw\s*=\s*([^:<>]*)")
 
 
@@ -111,6 +113,16 @@ def parse(text: str) -> Prompt:
     if len(loras) > MAX_LORAS:
         raise BadInput(f"The prompt calls {len(loras)} LoRAs.", f"Use at most {MAX_LORAS}.", where="prompt")
     return Prompt(stack[0].joined(), tuple(loras))
+
+
+def lora_call(name: str) -> str:
+    """What a prompt says to use that LoRA."""
+    return f"<lora:{escaped(name)}:1>"
+
+
+def escaped(name: str) -> str:
+    """A LoRA's name as it stands in its call: a backslash takes the meaning from signs in it."""
+    return _SIGNS.sub(r"\\\g<0>", name)
 
 
 def schedule(prompt: Prompt, steps: int) -> list[Span]:
@@ -224,9 +236,9 @@ def _checked(number: str) -> float:
 
 def _lora(token: str) -> LoraCall:
     rows = _BLOCKS.findall(token)
-    name, *numbers = _BLOCKS.sub("", token)[len("<lora:") : -1].split(":")
-    name = name.strip()
-    if not _NAME.fullmatch(name) or ".." in name or len(numbers) > 2 or len(rows) > 1:
+    name, *numbers = re.split(r"(?<!\\):", _BLOCKS.sub("", token)[len("<lora:") : -1])
+    name = re.sub(rf"\\({_SIGNS.pattern})", r"\1", name).strip()
+    if not _NAME.fullmatch(name) or ".." in name.split("/") or len(numbers) > 2 or len(rows) > 1:
         raise BadInput(
             f"“{token[:60]}” names no LoRA that can be.",
             "Use <lora:name:weight> with the name of a LoRA you have.",

@@ -19,6 +19,7 @@ from engine import keeping, paths, pictures
 from engine.child import Child
 from engine.errors import BadInput, EaselError
 from engine.librarian import Librarian
+from engine.manners import wanted
 from engine.messages import (
     Browse,
     Cancel,
@@ -35,6 +36,7 @@ from engine.messages import (
     Lay,
     Message,
     Pause,
+    Paused,
     Picture,
     Pictures,
     Progress,
@@ -42,10 +44,12 @@ from engine.messages import (
     Ready,
     Recent,
     Request,
+    StopAfter,
     TakeIn,
     WorkerLost,
 )
-from engine.orders import orders
+from engine.orders import orders, undone
+from engine.settings import Preferences
 
 _log = logging.getLogger(__name__)
 
@@ -86,6 +90,9 @@ class _Job:
         """Of the finished pictures."""
         self.attempts = 0
         self.cancelled = False
+        self.is_held = False
+        self.stops_after = False
+        """Whether it ends with the picture that is being made."""
 
     def next(self, part: str, previews: str) -> Draw | Lay:
         """The order for the next picture, which is left at `part`."""
@@ -111,6 +118,8 @@ class Service:
         self._running: _Job | None = None
         self._child: Child | None = None
         self._worker = 0
+        self._preferences = self._workers_preferences = Preferences()
+        """Now, and when the worker was started."""
         self._is_ready = False
         self._deaths: deque[float] = deque(maxlen=DEATHS_A_MINUTE)
         self._kill_at: float | None = None
@@ -136,6 +145,7 @@ class Service:
 
     def _run(self) -> None:
         self._previews = Path(tempfile.mkdtemp(prefix="easel-previews-"))
+        self._preferences = keeping.read(Preferences)
         self._start_worker()
         try:
             while True:
@@ -149,12 +159,26 @@ class Service:
                     self._tell(_failed(error))
                 except Exception as error:  # noqa: BLE001  one of the four doors: the thread must not die
                     _log.exception("the engine thread met an error")
-                    self._tell(Failed(cause=f"Easel met an error ({type(error).__name__}).", advice="Try again."))
+                    self._begin_anew(type(error).__name__)
         finally:
             if self._child is not None:
                 self._child.close()
             self._librarian.stop()
             shutil.rmtree(self._previews, ignore_errors=True)
+
+    def _begin_anew(self, error: str) -> None:
+        """Hand the running request back; the worker, whose state nobody knows, is replaced."""
+        job, self._running = self._running, None
+        self._tell(
+            Failed(
+                job=job.request.job if job else "",
+                cause=f"Easel met an error ({error}).",
+                advice="Try again.",
+                settings=job.request.settings if job else None,
+            )
+        )
+        if job is not None and self._child is not None:
+            self._child.kill()
 
     def _next(self) -> "Request | _Heard | _Ended | _Stop | None":
         wait = None if self._kill_at is None else max(0.0, self._kill_at - time.monotonic())
@@ -178,10 +202,17 @@ class Service:
             case Cancel():
                 if not self._librarian.cancel(item.job):
                     self._cancel(item.job)
+            case StopAfter():
+                self._stop_after(item.job)
+            case Pause() if item.job:
+                self._hold(item)
             case Browse() | TakeIn() | Describe() | Discard() | Convert() | Pause():
                 self._librarian.send(item)
             case Keep():
                 keeping.keep(item.value)
+                if isinstance(item.value, Preferences):
+                    self._preferences = item.value
+                    self._renew()
             case Recent():
                 folder = Path(item.folder) if item.folder else paths.pictures()
                 found = pictures.newest(folder, item.count)
@@ -211,6 +242,8 @@ class Service:
             self._running = self._jobs.popleft()
         job = self._running
         if job is not None:
+            if job.is_held:  # by a worker that does not know it yet
+                self._child.send(Pause(job=job.request.job, on=True))
             part = job.folder / f".easel-{os.getpid()}-{next(_numbers)}.png{paths.PART}"
             self._child.send(job.next(str(part), str(self._previews)))
 
@@ -226,6 +259,19 @@ class Service:
             self._jobs.remove(job)
             self._tell(CancelledJob(job=name, settings=job.request.settings))
 
+    def _stop_after(self, name: str) -> None:
+        running = self._running
+        if running is not None and running.request.job == name:
+            running.stops_after = True
+        else:
+            self._cancel(name)
+
+    def _hold(self, pause: Pause) -> None:
+        for job in [job for job in (self._running, *self._jobs) if job and job.request.job == pause.job]:
+            job.is_held = pause.on
+            if job is self._running and self._child is not None:
+                self._child.send(pause)
+
     def _overdue(self) -> None:
         """The worker did not obey a cancel in time."""
         self._kill_at = None
@@ -235,11 +281,20 @@ class Service:
     def _let_go(self) -> None:
         self._running = None
         self._kill_at = None
+        self._renew()
         self._advance()
 
     # ------------------------------------------------------------ the worker
 
+    def _renew(self) -> None:
+        """Replace a worker that is free and was started with other manners than are wanted now."""
+        manners = [wanted(each) for each in (self._preferences, self._workers_preferences)]
+        if self._running is None and self._child is not None and manners[0] != manners[1]:
+            self._child.close()
+            self._start_worker()
+
     def _start_worker(self) -> None:
+        self._workers_preferences = self._preferences
         self._worker += 1
         number = self._worker
         self._is_ready = False
@@ -257,7 +312,7 @@ class Service:
                 self._is_ready = True
                 self._tell(event)
                 self._advance()
-            case Progress() | Picture() | Done() | CancelledJob() | Failed() if job is None:
+            case Paused() | Progress() | Picture() | Done() | CancelledJob() | Failed() if job is None:
                 _log.info("%s of a job that is over", type(event).__name__)
             case Progress() if job:
                 self._seconds_a_step = event.seconds_a_step
@@ -294,6 +349,11 @@ class Service:
             self._let_go()
         elif len(job.paths) == len(job.orders):
             self._tell(Done(job=job.request.job))
+            self._let_go()
+        elif job.stops_after:
+            made, asked = len(job.paths), len(job.orders)
+            rest = undone(job.request, job.orders, made)
+            self._tell(CancelledJob(job=job.request.job, settings=rest, undone=asked - made))
             self._let_go()
         else:
             self._advance()

@@ -19,6 +19,7 @@ SMALLEST, LARGEST = 64, 2048
 """Pixels a side of what is drawn."""
 MAX_PATH = 4096
 """Characters of a file's path."""
+SWITCH = ("off", "on")
 LANCZOS = "Lanczos"
 """The upscaler that is always there."""
 MAX_SEED = 2**53 - 1
@@ -263,6 +264,13 @@ class Preferences(Struct, frozen=True, kw_only=True, tag="preferences"):
         Setting("Language", "The language of the window.", choices=("system", "en", "zh_Hans", "zh_Hant")),
     ] = "system"
     output: Annotated[str, Setting("Pictures folder", "Where finished pictures go.", absent="Easel's own")] = ""
+    cores: Annotated[
+        int, Setting("Processor cores", "How many of them draw and convert; 0 for as many as are best.", 0, 1024)
+    ] = 0
+    low_priority: Annotated[
+        str,
+        Setting("Let other programs go first", "Draw with what the others leave of the processor.", choices=SWITCH),
+    ] = "off"
 
 
 S = TypeVar("S", GenerateSettings, Preferences)

@@ -18,6 +18,8 @@ from engine.child import VERSION, peak_memory_bytes
 from engine.errors import Cancelled, EaselError, OutOfMemory, Overflowed, memory_said
 from engine.families import FAMILIES
 from engine.formats.picture_text import Made
+from engine.keeping import read
+from engine.manners import keep_to, wanted
 from engine.memory import Plan
 from engine.messages import (
     Cancel,
@@ -28,6 +30,9 @@ from engine.messages import (
     Failed,
     Lay,
     Message,
+    Order,
+    Pause,
+    Paused,
     Picture,
     Preparing,
     Progress,
@@ -40,6 +45,7 @@ from engine.paths import PART
 from engine.patience import Report, Wait, told_to
 from engine.pictures import as_png, save
 from engine.pipelines import Pipelines, warm_up
+from engine.settings import Preferences
 from engine.stdio import own_output
 
 if TYPE_CHECKING:
@@ -56,6 +62,7 @@ PREVIEW_SHARE = 6
 
 def main() -> int:
     """Serve until standard input ends."""
+    keep_to(wanted(read(Preferences)))
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl+C reaches the whole terminal; the engine decides
     output = own_output()
     orders = Orders(sys.stdin.buffer)
@@ -64,31 +71,51 @@ def main() -> int:
 
 
 class Orders:
-    """Standard input, read on a thread of its own, so that a cancel is seen while a picture is made."""
+    """Standard input, read on a thread of its own: a cancel or a pause is seen while a picture is made."""
 
     def __init__(self, source: BinaryIO) -> None:
         self._source = source
         self._waiting: queue.Queue[Draw | Lay] = queue.Queue()
         self._cancelled: set[str] = set()
+        self._held: dict[str, Pause] = {}
+        self._changed = threading.Condition()
         threading.Thread(target=self._read, daemon=True).start()
 
     def _read(self) -> None:
         for text in self._source:
-            order = read_order(text)
-            if isinstance(order, Cancel):
-                self._cancelled.add(order.job)
-            else:
-                self._waiting.put(order)
+            self._take(read_order(text))
         os._exit(0)  # the engine is gone; whatever runs here is for nobody
+
+    def _take(self, order: Order) -> None:
+        with self._changed:
+            match order:
+                case Cancel():
+                    self._cancelled.add(order.job)
+                case Pause(on=True):
+                    self._held[order.job] = order
+                case Pause():
+                    self._held.pop(order.job, None)
+                case _:
+                    self._waiting.put(order)
+            self._changed.notify()
 
     def next(self) -> Draw | Lay:
         """The next picture to make; waits for it."""
         return self._waiting.get()
 
-    def check(self, job: str) -> None:
-        """Raise Cancelled if the job was called off."""
-        if job in self._cancelled:
-            raise Cancelled
+    def check(self, job: str, tell: Callable[[Message], None]) -> None:
+        """Wait while the job is held, and tell of that. Raises Cancelled if it was called off, or is meanwhile."""
+        told: Pause | None = None
+        with self._changed:
+            while (held := self._held.get(job)) and job not in self._cancelled:
+                if held != told:
+                    told = held
+                    tell(Paused(job=job, why=held.why))
+                self._changed.wait()
+            if job in self._cancelled:
+                raise Cancelled
+        if told:
+            tell(Paused(job=job, on=False))
 
 
 class Worker:
@@ -102,6 +129,8 @@ class Worker:
         self._warm: Wait[None] = Wait(lambda _: None)
         self._settled: dict[str, Plan] = {}
         """How the last job's pictures are made, after what failed for it."""
+        self._paused_seconds = 0.0
+        """Since it started."""
 
     def serve(self) -> None:
         """Say what the machine can do, then draw what is ordered, for ever."""
@@ -149,7 +178,7 @@ class Worker:
 
         def report(what: str, done: float) -> None:
             nonlocal told
-            self._orders.check(order.job)
+            self._check(order.job)
             now = Preparing(job=order.job, what=what, done=round(done, 2))
             if now != told:
                 told = now
@@ -190,12 +219,13 @@ class Worker:
         ready = prepare(self._pipelines, order, plan, report)
         notes = (*why_again, *ready.notes)
         self._tell(Started(job=order.job, backend=device.backend, precision=device.precisions[0], notes=notes))
-        began = time.monotonic()
+        self._check(order.job)
+        began, paused = time.monotonic(), self._paused_seconds
         seen = self._pipelines.preview_decoder if ready.pipeline else None
         if device.offload and seen is self._pipelines.vae:
             seen = None  # it would take the denoiser's place on the card after each step
         drawn = draw(ready, _Steps(self, order, seen and (lambda latents: decoded(ready.pipeline, seen, latents))))
-        seconds = time.monotonic() - began
+        seconds = time.monotonic() - began - (self._paused_seconds - paused)
         precision = device.precisions[0]
         used = FAMILIES[order.model.family].scheduler(order.settings.scheduler)
         asked = msgspec.structs.replace(order.settings, scheduler=used)
@@ -223,9 +253,14 @@ class Worker:
         self._tell(Done(job=order.job))
 
     def step_done(self, order: Draw, progress: Progress) -> None:
-        """Tell of a step, unless the job was called off meanwhile: then raise Cancelled."""
-        self._orders.check(order.job)
+        """Tell of a step, and wait while the job is held. Raises Cancelled if it was called off."""
         self._tell(progress)
+        self._check(order.job)
+
+    def _check(self, job: str) -> None:
+        began = time.monotonic()
+        self._orders.check(job, self._tell)
+        self._paused_seconds += time.monotonic() - began
 
 
 class _Steps:

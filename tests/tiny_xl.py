@@ -9,8 +9,11 @@ from transformers import CLIPTextConfig, CLIPTextModel, CLIPTextModelWithProject
 from tests.tiny_model import write_tokenizer
 
 
-def write_tiny_xl(folder: Path, widths: tuple[int, ...] = (16, 32)) -> Path:
-    """Save a real pipeline of 8 pixels a latent and a native size of 64; the widths between the parts are XL's own."""
+def write_tiny_xl(folder: Path, widths: tuple[int, ...] = (16, 32), in_channels: int = 4) -> Path:
+    """Save a real pipeline of 8 pixels a latent and a native size of 64; the widths between the parts are XL's own.
+
+    With nine `in_channels` it is made for inpainting.
+    """
     torch.manual_seed(0)
     wide = len(widths) - 1
     for part, pad in (("tokenizer", "<|endoftext|>"), ("tokenizer_2", "!")):
@@ -32,6 +35,7 @@ def write_tiny_xl(folder: Path, widths: tuple[int, ...] = (16, 32)) -> Path:
         tokenizer_2=tokenizers[1],
         unet=UNet2DConditionModel(
             sample_size=8,
+            in_channels=in_channels,
             block_out_channels=widths,
             layers_per_block=1,
             down_block_types=("DownBlock2D", *["CrossAttnDownBlock2D"] * wide),

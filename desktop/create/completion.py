@@ -6,6 +6,8 @@ from collections.abc import Callable, Sequence
 from PySide6.QtCore import QStringListModel, Qt
 from PySide6.QtWidgets import QCompleter, QListView, QPlainTextEdit
 
+from engine.prompt import escaped
+
 _CALL = re.compile(r"<lora:([^<>:]*)$")
 _WORD = re.compile(r"(?:^|[\s,()\[\]{}|])([^\s,()\[\]{}|<>:]{2,})$")
 """What may become the name of an embedding: it stands among the words."""
@@ -72,6 +74,7 @@ class Completion(QCompleter):
         typed = len(self.completionPrefix().encode("utf-16-le")) // 2
         cursor.movePosition(cursor.MoveOperation.Left, cursor.MoveMode.KeepAnchor, typed)
         behind = cursor.block().text().encode("utf-16-le")[2 * (cursor.positionInBlock() + typed) :].decode("utf-16-le")
-        is_open = self._sort == "lora" and not re.match(r"[^<]*>", behind)
-        cursor.insertText(f"{name}:1>" if is_open else name)
+        if self._sort == "lora":
+            name = escaped(name) if re.match(r"[^<]*>", behind) else f"{escaped(name)}:1>"
+        cursor.insertText(name)
         self._edit.setTextCursor(cursor)

@@ -8,6 +8,7 @@ from PySide6.QtWidgets import QFrame, QScrollArea, QWidget
 
 from desktop.create import sentences
 from desktop.create.entry_choice import EntryChoice
+from desktop.create.extras import Extras
 from desktop.create.prompt_edit import PromptEdit
 from desktop.state import Now
 from desktop.theme import GAP, LARGE, SMALL
@@ -46,6 +47,7 @@ class Panel(QFrame):
         self.vaes = EntryChoice(tr(declared["vae"].setting.label), tr("The model's own"))
         self.main = Form(_at("main"), {"model": self.models})
         self.advanced = Form([*_at("advanced"), *_at("machine")], {"refiner": self.refiners, "vae": self.vaes})
+        self.extras = Extras()
         self.notice = Notice()
         self.button = button(tr("Generate"), "generate", keys("Ctrl+Enter"))
         self._negative_fold = Fold(tr(declared["negative_prompt"].setting.label), self.negative)
@@ -87,6 +89,10 @@ class Panel(QFrame):
             where = now.trouble.where if isinstance(now.trouble, Failed) else ""
             self._place_notice(where)
             self.notice.say(*sentences.trouble(now.trouble, bool(now.jobs)), action)
+        elif now.returned and now.undone:
+            self._place_notice("")
+            left = tr("Stopped as asked. Pictures that were not begun: {number}.").format(number=now.undone)
+            self.notice.say(left, "", tr("Set up the rest"), "news")
         elif lost:
             self._place_notice("")
             self.notice.say(tr("The picture was called off."), "", action, "news")
@@ -125,7 +131,7 @@ class Panel(QFrame):
         self._column = column(inside, GAP, (LARGE, LARGE - SMALL, LARGE, GAP))
         caption = label(prompt_label, "heading")
         caption.setBuddy(self.prompt)
-        for part in (caption, self.prompt, self._negative_fold, self.main, self._advanced_fold):
+        for part in (caption, self.prompt, self._negative_fold, self.extras, self.main, self._advanced_fold):
             self._column.addWidget(part)
         self._column.addStretch()
         scroll = QScrollArea()

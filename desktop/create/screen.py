@@ -7,6 +7,7 @@ from PySide6.QtCore import QSize
 from PySide6.QtGui import QKeySequence, QShortcut
 from PySide6.QtWidgets import QWidget
 
+from desktop.create import extras
 from desktop.create.footer import Footer
 from desktop.create.panel import Panel
 from desktop.create.recent import SIDE, Recent
@@ -17,15 +18,15 @@ from desktop.theme import GAP, LARGE, SMALL
 from desktop.widgets.decoding import Decoding
 from desktop.widgets.pieces import column, row
 from engine.errors import BadInput
-from engine.messages import Cancel, Failed, Generate
+from engine.messages import Cancel, Failed, Generate, Pause, StopAfter
 from engine.settings import GenerateSettings, checked
 
 _RECENT_WIDTH = 2 * (SIDE + SMALL) + LARGE + GAP
 _OF_OFFERS = frozenset({"models", "autoencoders", "model", "is_looked_through"})
 _OF_NAMES = frozenset({"entries", "models", "model"})
 _OF_STAGE = frozenset({"doing", "shown", "live"})
-_OF_FOOTER = frozenset({"doing", "jobs", "notes", "ready", "ending", "trouble"})
-_OF_TROUBLE = frozenset({"trouble", "returned", "jobs"})
+_OF_FOOTER = frozenset({"doing", "jobs", "notes", "ready", "ending", "trouble", "held", "paused", "stopping_after"})
+_OF_TROUBLE = frozenset({"trouble", "returned", "undone", "jobs"})
 _OF_RECENT = frozenset({"recent", "shown"})
 
 
@@ -42,7 +43,7 @@ class Screen(QWidget):
         self._connect()
         for name in GenerateSettings.__struct_fields__:
             self.panel.show_value(name, getattr(state.now.settings, name))
-        for name in ("models", "doing", "trouble", "recent"):
+        for name in ("source", "models", "doing", "trouble", "recent"):
             self._show(name)
 
     def sizeHint(self) -> QSize:
@@ -83,6 +84,22 @@ class Screen(QWidget):
             self._state.set("ending", first)
             self._link.send(Cancel(job=first))
 
+    def stop_after(self) -> None:
+        """Stop once the picture that is being made is there."""
+        if self._state.now.jobs:
+            first = self._state.now.jobs[0]
+            self._state.set("stopping_after", first)
+            self._link.send(StopAfter(job=first))
+
+    def pause(self) -> None:
+        """Let what is being made wait, or go on."""
+        now = self._state.now
+        if now.jobs:
+            first = now.jobs[0]
+            on = now.paused is None and now.held != first
+            self._state.set("held", first if on else "")
+            self._link.send(Pause(job=first, on=on))
+
     def _refuse(self, cause: str, advice: str, where: str) -> None:
         self._state.set("trouble", Failed(cause=cause, advice=advice, where=where, fault="request"))
 
@@ -95,6 +112,9 @@ class Screen(QWidget):
     def _try(self, example: str) -> None:
         self._state.set("prompt", example)
         self.generate()
+
+    def _leave_out(self) -> None:
+        self._state.set("settings", extras.without(self._state.now.settings))
 
     def _keep_seed(self, seed: int) -> None:
         self._state.set("seed", seed)
@@ -110,6 +130,7 @@ class Screen(QWidget):
     def _dismiss(self) -> None:
         self._state.set("trouble", None)
         self._state.set("returned", None)
+        self._state.set("undone", 0)
 
     # ------------------------------------------------------------ what is shown
 
@@ -117,6 +138,8 @@ class Screen(QWidget):
         now = self._state.now
         if name in GenerateSettings.__struct_fields__:
             self.panel.show_value(name, getattr(now.settings, name))
+        if name in extras.NAMES:
+            self.panel.extras.show_settings(now.settings)
         if name in _OF_OFFERS:
             self.panel.offer(now)
         if name in _OF_NAMES:
@@ -136,7 +159,10 @@ class Screen(QWidget):
         self.panel.generated.connect(self.generate)
         self.panel.dismissed.connect(self._dismiss)
         self.panel.taken_up.connect(self._bring_back)
+        self.panel.extras.left_out.connect(self._leave_out)
         self.footer.cancelled.connect(self.cancel)
+        self.footer.stopped_after.connect(self.stop_after)
+        self.footer.paused.connect(self.pause)
         self.recent.picked.connect(self._state.pick)
         self.stage.example_chosen.connect(self._try)
         self.stage.view.moved.connect(self.recent.move_by)
@@ -145,6 +171,7 @@ class Screen(QWidget):
         for keys in ("Ctrl+Return", "Ctrl+Enter"):
             QShortcut(QKeySequence(keys), self, self.generate)
         QShortcut(QKeySequence("Esc"), self, self.cancel)
+        QShortcut(QKeySequence("Ctrl+P"), self, self.pause)
 
     def _lay_out(self) -> None:
         self.recent.setFixedWidth(_RECENT_WIDTH)

@@ -13,25 +13,35 @@ def status(now: Now) -> str:
     """The line at the bottom of the window."""
     if now.jobs and now.ending == now.jobs[0]:
         return tr("Stopping…")
+    doing = _doing(now)
+    if now.paused and now.paused.why:
+        return f"{tr(now.paused.why)} {doing}"
+    if now.paused:
+        return tr(", ").join((tr("Paused"), doing))
+    return tr(", ").join((tr("Pausing…"), doing)) if now.held in now.jobs[:1] else doing
+
+
+def _doing(now: Now) -> str:
     match now.doing:
         case Progress() as progress:
-            return _progress(progress)
+            return _progress(progress, is_last=now.stopping_after in now.jobs[:1])
         case Preparing(what=what, done=done):
             return tr("{what}: {percent} %").format(what=tr(what), percent=round(done * 100))
         case None:
             return _quiet(now)
 
 
-def _progress(progress: Progress) -> str:
+def _progress(progress: Progress, is_last: bool) -> str:
     parts = [tr("Step {step} of {steps}").format(step=progress.step, steps=progress.steps)]
     if progress.pictures > 1:
         which = tr("Picture {picture} of {pictures}")
         parts.insert(0, which.format(picture=progress.picture, pictures=progress.pictures))
     if progress.seconds_a_step:
         parts.append(tr("{time} a step").format(time=duration(progress.seconds_a_step)))
-    of_later_pictures = (progress.pictures - progress.picture) * progress.steps * progress.seconds_a_step
-    left = duration(progress.seconds_left + of_later_pictures)
-    parts.append(tr("{time} left").format(time=left))
+    later_pictures = 0 if is_last else progress.pictures - progress.picture
+    left = duration(progress.seconds_left + later_pictures * progress.steps * progress.seconds_a_step)
+    words = tr("{time} left, then it stops") if is_last else tr("{time} left")
+    parts.append(words.format(time=left))
     return tr(", ").join(parts)
 
 
@@ -50,6 +60,18 @@ def share(now: Now) -> float | None:
             return done
         case None:
             return None
+
+
+def pause(now: Now) -> str:
+    """What the button for it does."""
+    if now.paused and now.paused.why:
+        return tr("Go on anyway")
+    return tr("Go on") if now.paused or now.held in now.jobs[:1] else tr("Pause")
+
+
+def has_more(now: Now) -> bool:
+    """Whether other pictures of the job come after the one that is being made."""
+    return isinstance(now.doing, Progress) and now.doing.picture < now.doing.pictures
 
 
 def waiting(now: Now) -> str:

@@ -1,5 +1,6 @@
 """The right side of the Models screen: what the chosen entry is, and what can be done with it."""
 
+from msgspec import structs
 from PySide6.QtCore import QSize, Qt, Signal
 from PySide6.QtGui import QImage, QPixmap
 from PySide6.QtWidgets import QFrame, QMenu, QScrollArea, QStackedWidget, QWidget
@@ -76,7 +77,7 @@ class Details(QFrame):
         self._show_trouble(entry)
         is_well = entry.state == "here"
         self.use.setVisible(is_well and (entry.sort in _USED or can_draw(entry)))
-        self.convert.setVisible(is_well and can_convert and entry.sort == "checkpoint")
+        self.convert.setVisible(is_well and can_convert and can_draw(entry))
         self.reveal.setEnabled(entry.state != "missing")
         self._offer_precisions(entry)
         self.questions.show_entry(entry)
@@ -98,7 +99,12 @@ class Details(QFrame):
 
     def _show_trouble(self, entry: Entry) -> None:
         if entry.state == "here":
-            self._notice.hide()
+            if entry.is_pickle and can_draw(structs.replace(entry, is_pickle=False)):
+                cause = tr("This is a model in a file of PyTorch's.")
+                advice = tr("Easel draws from .safetensors files and folders. Look for one of it.")
+                self._notice.say(cause, advice, tone="news")
+            else:
+                self._notice.hide()
             return
         tone = "trouble" if entry.state == "broken" else "news"
         self._notice.say(tr(sentences.STANDINGS[entry.state]), tr(entry.trouble), tone=tone)

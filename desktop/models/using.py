@@ -7,6 +7,7 @@ from msgspec import structs
 from desktop.state import Now
 from engine.messages import Entry
 from engine.offers import Offer, can_draw, offers
+from engine.prompt import lora_call
 from engine.settings import GenerateSettings
 
 
@@ -18,7 +19,7 @@ def used(now: Now, entry: Entry) -> GenerateSettings | None:
             return structs.replace(settings, model=_value(now.models, entry)) if can_draw(entry) else None
         case "lora":
             loras = offers(each for each in now.entries.values() if each.sort == entry.sort)
-            return _with_words(settings, f"<lora:{_value(loras, entry)}:1>", *entry.trigger_words)
+            return _with_words(settings, lora_call(_value(loras, entry)), *entry.trigger_words)
         case "embedding":
             return _with_words(settings, Path(entry.path).stem)
         case "vae":

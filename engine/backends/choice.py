@@ -48,7 +48,8 @@ def choose(devices: Sequence[Device], backend: str, precision: str) -> Device:
     """
     by_name = {device.backend: device for device in devices}
     if backend == "auto":
-        device = next(device for device in devices if device.here and (precision in ("auto", *device.precisions)))
+        here = [device for device in devices if device.here]
+        device = next((device for device in here if precision in ("auto", *device.precisions)), here[0])
     else:
         device = by_name[backend]
     if not device.here:

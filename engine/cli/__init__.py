@@ -25,6 +25,7 @@ from engine.messages import (
     Event,
     Failed,
     Generate,
+    Paused,
     Picture,
     Preparing,
     Progress,
@@ -248,6 +249,8 @@ def _shown(event: Event) -> None:
                 f"step {event.step} of {event.steps}{of}, {event.seconds_a_step:.2f} s a step, "
                 f"{event.seconds_left:.0f} s left"
             )
+        case Paused(on=True, why=why):
+            print(f"\n{why or 'Paused.'}", file=sys.stderr)
         case Started():
             for note in event.notes:
                 print(note, file=sys.stderr)
@@ -263,7 +266,7 @@ def _shown(event: Event) -> None:
 
 
 def _shown_json(event: Event) -> None:
-    if isinstance(event, (Started, Preparing, Progress, Picture, Done, WorkerLost, Failed, CancelledJob)):
+    if isinstance(event, (Started, Preparing, Paused, Progress, Picture, Done, WorkerLost, Failed, CancelledJob)):
         print_json(event)
 
 

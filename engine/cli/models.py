@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from engine import keeping
 from engine.cli.merge import add as add_merge
 from engine.cli.merge import run as run_merge
 from engine.cli.terminal import finish, print_json, status
@@ -16,7 +17,9 @@ from engine.library.catalogue import Catalogue
 from engine.library.conversions import with_conversions
 from engine.library.guess import KINDS
 from engine.library.scan import scan
+from engine.manners import keep_to, wanted
 from engine.messages import Entry, Failed, ModelCard, Preparing
+from engine.settings import Preferences
 
 _ACTIONS = ("list", "scan", "add", "info", "convert", "merge", "remove", "cache")
 
@@ -228,6 +231,7 @@ def _cache(*, clear: bool, as_json: bool) -> int:
 
 def _convert(chosen: argparse.Namespace) -> int:
     """Make the graphs that OpenVINO draws with ahead of the first picture, where OpenVINO is what draws."""
+    keep_to(wanted(keeping.read(Preferences)))
     for name in chosen.names:
         try:
             _convert_one(name, chosen.precision, chosen.json)

@@ -31,7 +31,7 @@ FAMILY = Family(
     native_latents=128,
     schedulers={name: each for name, each in FLOW.items() if name != "Heun"},  # its pipelines give their own sigmas
     defaults={"guidance_scale": 3.5, "scheduler": "Euler", "steps": 28},
-    without=frozenset({"negative_prompt"}),
+    without=frozenset({"negative_prompt", "clip_skip"}),
     prefixes={  # as ComfyUI writes them
         "text_encoder": ("text_encoders.clip_l.transformer.",),
         "text_encoder_2": ("text_encoders.t5xxl.transformer.",),

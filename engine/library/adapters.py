@@ -17,17 +17,23 @@ def needed(settings: GenerateSettings, card: ModelCard) -> Adapters:
 
     Raises BadInput for a name that nothing is installed under, and for a ControlNet that is made for another model.
     """
-    if any(parse(each.prompt).loras for each in settings.regions):
-        raise BadInput(
-            "The prompt of a region calls a LoRA, and LoRAs change the whole picture.",
-            "Call it in the main prompt.",
-            where="regions",
-        )
+    spoken = [("negative prompt", settings.negative_prompt, "negative_prompt")]
+    spoken += [("prompt of a region", each.prompt, "regions") for each in settings.regions]
+    for what, text, where in spoken:
+        if calls := parse(text).loras:
+            raise BadInput(
+                f"The {what} calls the LoRA “{calls[0].name[:80]}”, and a LoRA changes the whole picture.",
+                "Call it in the main prompt.",
+                where,
+            )
     said = [LoraUse(**each._asdict()) for each in parse(settings.prompt).loras]
     nets = [net_for(each, card) for each in settings.controls]
     check_nets(settings, nets, card)
     return Adapters(
-        loras=(*(_lora(each, can_be_path=True) for each in settings.loras), *map(_lora, said)),
+        loras=(
+            *(_lora(each, card, can_be_path=True) for each in settings.loras),
+            *(_lora(each, card) for each in said),
+        ),
         nets=tuple(map(str, nets)),
         preprocessors=tuple(model_for(each.kind) for each in settings.controls),
         image_prompts=tuple(chosen(each, card) for each in settings.image_prompts),
@@ -37,9 +43,9 @@ def needed(settings: GenerateSettings, card: ModelCard) -> Adapters:
     )
 
 
-def _lora(use: LoraUse, *, can_be_path: bool = False) -> ChosenLora:
+def _lora(use: LoraUse, card: ModelCard, *, can_be_path: bool = False) -> ChosenLora:
     """A prompt may come from anybody's picture: what it names is never looked for by its path."""
-    path = called("lora", use.name, "loras") or (file_at(use.name) if can_be_path else None)
+    path = called("lora", use.name, "loras", family=card.family) or (file_at(use.name) if can_be_path else None)
     if path is None:
         raise BadInput(
             f"There is no LoRA named “{use.name[:80]}”.",

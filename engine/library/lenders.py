@@ -85,7 +85,8 @@ def checksum() -> str:
     sorts = {*get_args(Lent), "unknown"}
     files = {path: each.family for path, each in shelves.known().items() if each.sort in sorts}
     there = [*files, *_own_files(), *(folder / "model_index.json" for folder in models())]
-    words = [folder / name for folder in _places_of_words() for name in FILES]
+    places = {*_places_of_words(), *(path.parent for path in files)}
+    words = [folder / name for folder in places for name in FILES]
     told = sorted(f"{path} {stamp(path)} {files.get(path, '')}" for path in (*there, *words))
     return f"{zlib.crc32(ascii(told).encode()):08x}"
 

@@ -14,6 +14,7 @@ from engine.library.converted_pickles import as_safetensors
 from engine.library.file_parts import Part, part_at, part_of
 from engine.library.recognise import is_heavy, parts_of, read_json
 from engine.messages import ChosenLora, ModelCard
+from engine.patience import Report
 
 Precision = Literal["fp16", "bf16", "fp32"]
 PRECISIONS: tuple[Precision, ...] = get_args(Precision)
@@ -78,12 +79,12 @@ def parts(card: ModelCard) -> dict[str, Part]:
     return {part: part_at(folder / part) for part in parts_of(folder, FAMILIES[card.family]) if is_heavy(part)}
 
 
-def autoencoder(recipe: Recipe) -> Part:
-    """The one that is put in. Raises BadInput for what is none, or none of the family."""
+def autoencoder(recipe: Recipe, report: Report) -> Part:
+    """The one that is put in. Raises BadInput for what is none, or none of the family, and what `report` raises."""
     path = Path(recipe.vae)
     if path.is_dir():
         return part_at(path)
-    return part_of(as_safetensors(path, lambda what, done: None), FAMILIES[recipe.models[0].family], "vae")
+    return part_of(as_safetensors(path, report), FAMILIES[recipe.models[0].family], "vae")
 
 
 def predicted(card: ModelCard) -> Prediction:

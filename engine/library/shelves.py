@@ -3,6 +3,7 @@
 import logging
 from collections.abc import Callable, Iterator
 from functools import lru_cache
+from itertools import chain
 from pathlib import Path
 from typing import NamedTuple
 
@@ -16,6 +17,8 @@ from engine.messages import Entry
 from engine.offers import is_called
 
 _log = logging.getLogger(__name__)
+_DEEPEST = 4
+"""Folders in folders; a link may lead back."""
 
 
 class Known(NamedTuple):
@@ -34,14 +37,19 @@ class Known(NamedTuple):
 def shelved(kind: Kind) -> Iterator[Path]:
     """Every file and folder of a kind: the person's own first, then what other programs' folders have, then the
     starter's. Easel's own folders are looked into; of the others counts what the library knows of them.
+
+    What bears bytes for a name that are no text is left out: nothing could call it.
     """
     own, starters = paths.adapters(FOLDERS[kind])
-    ours = str(paths.home()), str(paths.STARTER.parent)
-    yield from _inside(own)
-    for path, each in known().items():
-        if each.sort == kind and each.state == "here" and not str(path).startswith(ours):
-            yield path
-    yield from _inside(starters)
+    elsewhere = (
+        path
+        for path, each in known().items()
+        if each.sort == kind
+        and each.state == "here"
+        and not path.is_relative_to(own)
+        and not path.is_relative_to(starters)
+    )
+    yield from filter(_is_text, chain(_inside(own), elsewhere, _inside(starters)))
 
 
 def known() -> dict[Path, Known]:
@@ -68,15 +76,18 @@ def is_file(path: Path) -> bool:
     return path.suffix.lower() in SUFFIXES and path.is_file()
 
 
-def called(kind: Kind, name: str, where: str, is_one: Callable[[Path], bool] = is_file) -> Path | None:
-    """What a name means, of a kind: of two with one name the first, or the one in the folders before the name.
+def called(
+    kind: Kind, name: str, where: str, is_one: Callable[[Path], bool] = is_file, family: str = ""
+) -> Path | None:
+    """What a name means, of a kind: of two with one name one for that family, the first, or the one in the folders
+    before the name.
 
     None where there is none. Raises BadInput for one that the library knows, and that cannot be used now.
     """
     wanted = name.strip().casefold()
     found = [path for path in shelved(kind) if _is_called(path, name) and is_one(path)]
     if found:
-        return next((path for path in found if name_of(path).casefold() == wanted), found[0])
+        return min(found, key=lambda path: (name_of(path).casefold() != wanted, _is_for_another(path, family)))
     for path, each in known().items():
         if each.sort == kind and each.state != "here" and _is_called(path, name):
             raise BadInput(f"“{name[:80]}” cannot be used now.", each.trouble, where)
@@ -87,9 +98,26 @@ def _is_called(path: Path, name: str) -> bool:
     return is_called(Entry(path=str(path), name=path.name), name)
 
 
-def _inside(folder: Path) -> list[Path]:
-    """By name, and of one name the likeliest first."""
-    return sorted(folder.iterdir(), key=_likeliest) if folder.is_dir() else []
+def _is_for_another(path: Path, family: str) -> bool:
+    """Whether the library knows it to be made for another family than this one."""
+    entry = known().get(path)
+    return family != "" and entry is not None and entry.family not in ("", family)
+
+
+def _is_text(path: Path) -> bool:
+    try:
+        str(path).encode()
+    except UnicodeEncodeError:
+        return False
+    return True
+
+
+def _inside(folder: Path, depth: int = 0) -> Iterator[Path]:
+    """By name, and of one name the likeliest first; what lies in folders comes behind them."""
+    for path in sorted(folder.iterdir(), key=_likeliest) if folder.is_dir() else ():
+        yield path
+        if depth < _DEEPEST and path.is_dir() and not (path / "config.json").is_file():
+            yield from _inside(path, depth + 1)
 
 
 def _likeliest(path: Path) -> tuple[str, int]:

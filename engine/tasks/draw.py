@@ -19,6 +19,7 @@ from engine.pipelines import Pipelines
 from engine.settings import GenerateSettings
 from engine.tasks.generate import Given, OnStep
 from engine.tasks.guidance import variation
+from engine.tasks.left_aside import left_aside
 from engine.tasks.masks import outpainted, part
 from engine.tasks.preprocessors import control_image
 from engine.tasks.sources import Source, framed, read_mask, read_photo, read_source, written_back
@@ -85,7 +86,8 @@ def prepare(pipelines: Pipelines, order: Draw, plan: Plan, report: Report) -> Pr
     task = _task(settings, adapters)
     if settings.task == "upscale" and not settings.strength:
         enlarging = Enlarging.by(order.adapters.upscaler, _size(settings), device, task.given.source)
-        return Prepared((enlarging,), task.given.source, task.back, task.photo, _notes(task.photo))
+        notes = (*left_aside(settings, order.model), *_notes(task.photo))
+        return Prepared((enlarging,), task.given.source, task.back, task.photo, notes)
     largest = drawn_last(settings, order.model)
     notes = _load(pipelines, order, plan, report)
     nets = pipelines.nets(order.adapters.nets, report)
@@ -153,7 +155,7 @@ def _load(pipelines: Pipelines, order: Draw, plan: Plan, report: Report) -> tupl
         quick = order.settings
         said = f"{quick.scheduler}, guidance scale {quick.guidance_scale:g}, {quick.steps} steps"
         notes = (*notes, f"This is made for few steps, so it is drawn with {said}.")
-    left = FAMILIES[card.family].notes(order.settings)
+    left = (*FAMILIES[card.family].notes(order.settings), *left_aside(order.settings, card))
     return (*plan.notes, *left, *notes, *(() if loaded else pipelines.notes))
 
 

@@ -15,6 +15,7 @@ from engine.errors import Overflowed
 from engine.settings import ControlUse, GenerateSettings
 from engine.tasks.guidance import Region
 from engine.tasks.guidance import guided as otherwise_guided
+from engine.tasks.noise import varied
 from engine.tasks.preview import Foresight
 
 OnStep = Callable[[int, int, torch.Tensor | None], None]
@@ -36,7 +37,7 @@ class Given(NamedTuple):
     regions: tuple[Region, ...] = ()
     """Parts of the picture with prompts of their own."""
     latents: torch.Tensor | None = None
-    """[1, c, h, w] of a picture that another model has begun, instead of a source."""
+    """[1, c, h, w] instead of a source: of a picture that another model has begun, or of one to draw anew."""
     start: float = 0.0
     end: float = 1.0
     """From which share of the steps to which this model draws: an ensemble of experts (Podell et al. 2023, SDXL)."""
@@ -82,8 +83,9 @@ def _run(pipeline: Any, settings: GenerateSettings, words: Conditioning, on_step
         now = words.changes.get((step + 1) * words.steps // running.num_timesteps)
         return {} if now is None else _changed(now, guided=guided)
 
-    others = otherwise_guided(pipeline, settings, given.regions, both=guided, part=(given.start, given.end))
-    with others, hinted(pipeline, given.hints, guided=guided), _own_chance(settings):
+    part = (_run_so_far(settings, given.start), _run_so_far(settings, given.end))
+    others = otherwise_guided(pipeline, settings, given.regions, both=guided, part=part)
+    with others, hinted(pipeline, given.hints, guided=guided), _own_chance(settings), varied(pipeline, settings):
         images = pipeline(
             **_from_words(words.first, guided=guided),
             num_inference_steps=settings.steps,
@@ -93,9 +95,13 @@ def _run(pipeline: Any, settings: GenerateSettings, words: Conditioning, on_step
             output_type="np" if given.end == 1 else "latent",
             **_from_pictures(pipeline, settings, given),
             **_from_prompts_shown(given.shown, guided=guided),
-            **_varied(pipeline, settings, noise, given),
         ).images
     return images[0]
+
+
+def _run_so_far(settings: GenerateSettings, share: float) -> float:
+    """Of the steps that are run: from a source, the first ones are not."""
+    return max(0.0, 1 - (1 - share) / settings.strength) if settings.source and share < 1 else share
 
 
 @contextmanager
@@ -135,37 +141,11 @@ def _changed(words: Pair, *, guided: bool) -> dict[str, torch.Tensor]:
     return changed
 
 
-def _varied(pipeline: Any, settings: GenerateSettings, noise: torch.Generator, given: Given) -> dict[str, torch.Tensor]:
-    """The noise to begin with, where some of another seed's is mixed in; else the pipeline makes its own.
-
-    Between the two on a great circle, so that the mixture is as strong as each (A1111's variation seed).
-    """
-    if not settings.variation_strength or given.source is not None or given.latents is not None:
-        return {}
-    channels, height, width = _latent_shape(pipeline, settings)
-    shape, before = (1, channels, height, width), getattr(getattr(pipeline, "controlnet", None), "draws", 0)
-    other = torch.Generator("cpu").manual_seed(settings.variation_seed or 0)
-    one, two = ([torch.randn(shape, generator=each) for _ in range(before + 1)][-1] for each in (noise, other))
-    if before:
-        noise.manual_seed(noise.initial_seed())
-    cosine = (one * two).sum() / (one.norm() * two.norm())
-    angle, share = torch.arccos(cosine.clamp(-1, 1)), settings.variation_strength
-    mixed = (torch.sin((1 - share) * angle) * one + torch.sin(share * angle) * two) / torch.sin(angle)
-    if hasattr(pipeline, "_pack_latents"):
-        mixed = pipeline._pack_latents(mixed, 1, channels, height, width)
-    return {"latents": mixed.to(pipeline._execution_device, pipeline.vae.dtype)}
-
-
 def _spread(pipeline: Any, settings: GenerateSettings, latents: torch.Tensor | None) -> torch.Tensor | None:
     """The latents as [1, c, h, w], also of FLUX.1, which has each two by two of them in a row."""
     if latents is None or latents.ndim == 4:
         return latents
     return pipeline._unpack_latents(latents, settings.height, settings.width, pipeline.vae_scale_factor)
-
-
-def _latent_shape(pipeline: Any, settings: GenerateSettings) -> tuple[int, int, int]:
-    scale = pipeline.vae_scale_factor
-    return pipeline.vae.config.latent_channels, (settings.height or 0) // scale, (settings.width or 0) // scale
 
 
 def _from_prompts_shown(shown: Sequence[Shown], *, guided: bool) -> dict[str, Any]:
@@ -184,7 +164,8 @@ def _from_pictures(pipeline: Any, settings: GenerateSettings, given: Given) -> d
     if given.mask is not None:
         arguments["mask_image"] = given.mask
     if given.latents is not None:
-        arguments |= {"image": given.latents, "denoising_start": given.start}
+        begun = {"denoising_start": given.start} if given.start else {"strength": settings.strength}
+        arguments |= {"image": given.latents, **begun}
     if given.end < 1:
         arguments["denoising_end"] = given.end
     if given.controls:

@@ -61,7 +61,7 @@ def merge(recipe: Recipe, target: Path, report: Report, hashes: Mapping[str, str
     models = [_open(card) for card in recipe.models]
     _check_shapes(models)
     changes, notes = _changes(recipe, models[0].parts)
-    own = models[0].parts | ({"vae": autoencoder(recipe)} if recipe.vae else {})
+    own = models[0].parts | ({"vae": autoencoder(recipe, report)} if recipe.vae else {})
     wanted = slots(recipe.models[0].name, FAMILIES[recipe.models[0].family], own)
     dtype = _STORED[recipe.precision][0]
     empty = dict.fromkeys(flags(recipe.models[0]), ("F32", (0,)))

@@ -7,21 +7,27 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
+from msgspec import structs
 from PIL import Image
 
 from engine.conditioning import Conditioning, conditioned
+from engine.errors import BadInput
 from engine.messages import Device, Draw
 from engine.patience import Report
 from engine.pipelines import Pipelines
 from engine.settings import GenerateSettings, Task
 from engine.tasks.generate import Given, OnStep, begin, generate
 from engine.tasks.guidance import variation
+from engine.tasks.left_aside import begun_by_base, is_refined
 from engine.tasks.regions import regions_of
 from engine.tasks.steering import steered
 from engine.tasks.upscale import Tiling, lanczos, upscale
 from engine.tasks.windows import Windowed
 from engine.upscalers.reading import read_upscaler
 from engine.upscalers.upscaler import Upscaler
+
+_INPAINT = 9
+"""Channels: four of latents, one of the mask, four of latents."""
 
 
 def fitted(image: Image.Image, size: tuple[int, int]) -> Image.Image:
@@ -91,9 +97,12 @@ def redrawing(
 ) -> Redrawing | None:
     """A run with these settings; None where it is so short that it changes nothing.
 
-    `in_windows` has the denoiser see a large picture through windows of half as much again as its own size.
+    `in_windows` has the denoiser see a large picture through windows of half as much again as its own size. A model
+    that is made for inpainting draws all of a picture as what is masked.
     """
     task: Task = settings.task if settings is order.settings else "image-to-image"
+    if fills(pipelines.denoiser) and given.mask is None:
+        task, settings, given = _filling(task, settings, given)
     steps = settings.steps if task == "text-to-image" else int(settings.steps * settings.strength)
     if not steps:
         return None
@@ -107,6 +116,19 @@ def redrawing(
     words = conditioned(pipeline, settings, embeddings, steps)
     given = given._replace(regions=regions_of(pipeline, settings, embeddings, steps))
     return Redrawing(pipeline, settings, words, given)
+
+
+def fills(denoiser: Any) -> bool:
+    """Whether it is made for inpainting: beside the latents it reads the mask, and the latents of what is around."""
+    return denoiser.config.in_channels == _INPAINT
+
+
+def _filling(task: Task, settings: GenerateSettings, given: Given) -> tuple[Task, GenerateSettings, Given]:
+    """What draws a whole picture by inpainting: over an empty one, all of it, where there is no source."""
+    size = (settings.width or 0, settings.height or 0)
+    if task == "text-to-image":
+        settings, given = structs.replace(settings, strength=1.0), given._replace(source=Image.new("RGB", size))
+    return "inpaint", settings, given._replace(mask=Image.new("L", size, 255))
 
 
 @dataclass(frozen=True)
@@ -127,8 +149,7 @@ class Ensemble:
         return self.first.steps + self.second.steps
 
     def run(self, image: Image.Image | None, on_step: OnStep) -> Made:
-        """The picture; there is none before it."""
-        assert image is None
+        """The picture; of the one before it each model has its own."""
         first, second = self.first, self.second
 
         def first_step(step: int, of: int, latents: Any) -> None:
@@ -145,22 +166,35 @@ class Ensemble:
 def refined(
     pipelines: Pipelines, order: Draw, drawing: Redrawing | None, device: Device, report: Report
 ) -> Redrawing | Ensemble | None:
-    """A drawing from nothing and the refiner that finishes it, where the order has one; else the drawing as it is."""
+    """A drawing and the refiner that finishes it, where the order has one; else the drawing as it is.
+
+    A source that may change no more than the refiner's share of the steps is the refiner's alone. Raises BadInput for
+    a refiner that is made for inpainting.
+    """
     settings = order.settings
-    begun = round(settings.steps * settings.refiner_start)
-    if order.refiner is None or drawing is None or settings.task != "text-to-image" or not 0 < begun < settings.steps:
+    if order.refiner is None or drawing is None or not is_refined(settings):
         return drawing
     refiner = pipelines.beside
     report("Loading the refiner", 0.0)
     refiner.load(order.refiner, device, report)
+    if fills(refiner.denoiser):
+        raise BadInput(
+            f"“{order.refiner.name}” is made for inpainting, and cannot finish what another model began.",
+            "Choose another refiner, or none.",
+            where="refiner",
+        )
     refiner.wear(order.adapters.vae, report)
     refiner.vary(variation(settings))
-    pipeline = refiner.pipeline("image-to-image", settings.scheduler, None)
-    embeddings, share = dict(order.adapters.embeddings), settings.refiner_start
-    words = conditioned(pipeline, settings, embeddings, settings.steps).after(begun)
-    regions = regions_of(pipeline, settings, embeddings, settings.steps)
+    pipeline = refiner.pipeline("inpaint" if settings.task == "inpaint" else "image-to-image", settings.scheduler, None)
+    embeddings, steps = dict(order.adapters.embeddings), drawing.words.steps
+    words = conditioned(pipeline, settings, embeddings, steps)
+    given = Given(mask=drawing.given.mask if settings.mask or settings.extend else None)
+    given = given._replace(regions=regions_of(pipeline, settings, embeddings, steps))
+    begun, share = begun_by_base(settings), settings.refiner_start
+    if begun <= 0:
+        return Redrawing(pipeline, settings, words, given._replace(source=drawing.given.source))
     first = replace(drawing, words=drawing.words.before(begun), given=drawing.given._replace(end=share))
-    return Ensemble(first, Redrawing(pipeline, settings, words, Given(regions=regions, start=share)))
+    return Ensemble(first, Redrawing(pipeline, settings, words.after(begun), given._replace(start=share)))
 
 
 @dataclass(frozen=True)

@@ -7,6 +7,7 @@ import openvino
 import torch
 from torch import Tensor
 
+from engine.manners import openvino_options
 from engine.patience import Wait
 from engine.upscalers.network import Network
 
@@ -39,7 +40,7 @@ class Graph:
         core = openvino.Core()
         bf16 = self._wants_bf16 and "BF16" in core.get_property("CPU", "OPTIMIZATION_CAPABILITIES")
         hints = {"PERFORMANCE_HINT": "LATENCY", "INFERENCE_PRECISION_HINT": "bf16" if bf16 else "f32"}
-        return core.compile_model(self._model(shape), "CPU", hints)
+        return core.compile_model(self._model(shape), "CPU", hints | openvino_options())
 
 
 def traced(network: Network) -> Callable[[Shape], openvino.Model]:

@@ -4,6 +4,7 @@ from pathlib import Path
 
 import msgspec
 import pytest
+from msgspec import structs
 from PySide6.QtCore import Qt
 from PySide6.QtGui import QImage
 from PySide6.QtWidgets import QApplication, QPushButton
@@ -11,8 +12,21 @@ from pytestqt.qtbot import QtBot
 
 from desktop.main_window import MainWindow
 from desktop.state import State
-from engine.messages import Browse, Cancel, Failed, Generate, Keep, Recent, read_event
-from engine.settings import GenerateSettings, fields
+from engine.messages import (
+    Browse,
+    Cancel,
+    CancelledJob,
+    Failed,
+    Generate,
+    Keep,
+    Pause,
+    Paused,
+    Progress,
+    Recent,
+    StopAfter,
+    read_event,
+)
+from engine.settings import GenerateSettings, LoraUse, fields
 from tests.desktop.conftest import Listener
 
 LINES = Path(__file__).parent / "lines"
@@ -131,6 +145,49 @@ def test_escape_cancels_and_the_words_stay(qtbot: QtBot, window: MainWindow, sta
     assert window.create_screen.panel.prompt.toPlainText() == "a red house on a meadow at sunset"
 
 
+def test_a_picture_waits_and_goes_on(qtbot: QtBot, window: MainWindow, state: State, listener: Listener) -> None:
+    generate(qtbot, window)
+    tell(state, "preparing", job=job(listener))
+    state.take(Progress(job=job(listener), step=3, steps=9, seconds_left=6))
+    footer = window.create_screen.footer
+    assert footer._pause.text() == "Pause"
+    qtbot.keyClick(window.create_screen.panel.prompt, Qt.Key.Key_P, Qt.KeyboardModifier.ControlModifier)
+    assert (footer._pause.text(), footer._status.text()) == ("Go on", "Pausing…, Step 3 of 9, 6.0 s left")
+    state.take(Paused(job=job(listener)))
+    assert footer._status.text() == "Paused, Step 3 of 9, 6.0 s left"
+    qtbot.mouseClick(footer._pause, Qt.MouseButton.LeftButton)
+    state.take(Paused(job=job(listener), on=False))
+    assert (footer._pause.text(), footer._status.text()) == ("Pause", "Step 3 of 9, 6.0 s left")
+    assert [(each.job, each.on) for each in listener.of(Pause)] == [(job(listener), on) for on in (True, False)]
+    state.take(Paused(job=job(listener), why="The battery feeds the computer."))
+    assert footer._status.text() == "The battery feeds the computer. Step 3 of 9, 6.0 s left"
+    assert footer._pause.text() == "Go on anyway"
+    tell(state, "cancelled", job=job(listener))
+    assert footer._status.text() == "Ready"
+    assert not footer._pause.isVisible()
+
+
+def test_a_job_stops_after_a_picture_and_gives_the_rest_back(
+    qtbot: QtBot, window: MainWindow, state: State, listener: Listener
+) -> None:
+    generate(qtbot, window)
+    footer = window.create_screen.footer
+    tell(state, "preparing", job=job(listener))
+    assert not footer._after.isVisible()
+    state.take(Progress(job=job(listener), step=1, steps=9, seconds_left=8, seconds_a_step=1, picture=2, pictures=5))
+    qtbot.mouseClick(footer._after, Qt.MouseButton.LeftButton)
+    assert [each.job for each in listener.of(StopAfter)] == [job(listener)]
+    assert not footer._after.isVisible()
+    assert footer._status.text() == "Picture 2 of 5, Step 1 of 9, 1.0 s a step, 8.0 s left, then it stops"
+    rest = structs.replace(state.now.settings, seed=7, count=3)
+    state.take(CancelledJob(job=job(listener), settings=rest, undone=3))
+    notice = window.create_screen.panel.notice
+    assert notice.text() == "Stopped as asked. Pictures that were not begun: 3."
+    qtbot.mouseClick(notice._action, Qt.MouseButton.LeftButton)
+    assert state.now.settings == rest
+    assert not notice.isVisible()
+
+
 def test_a_cancelled_request_can_be_brought_back(
     qtbot: QtBot, window: MainWindow, state: State, listener: Listener
 ) -> None:
@@ -218,3 +275,16 @@ def test_an_example_makes_a_picture_at_once(qtbot: QtBot, window: MainWindow, li
     chip = window.create_screen.stage.findChildren(QPushButton, "chip")[1]
     qtbot.mouseClick(chip, Qt.MouseButton.LeftButton)
     assert listener.of(Generate)[0].settings.prompt == chip.text()
+
+
+def test_what_has_no_field_is_named_and_can_be_left_out(qtbot: QtBot, window: MainWindow, state: State) -> None:
+    extras = window.create_screen.panel.extras
+    assert not extras.isVisible()
+    taken = structs.replace(state.now.settings, source="/a/猫.png", strength=0.3, loras=(LoraUse(name="ink"),), steps=9)
+    window.create_screen.stage.caption.taken_up.emit(taken)
+    assert extras.isVisible()
+    assert "猫.png" in extras._names.text()
+    assert "ink" in extras._names.text()
+    qtbot.mouseClick(extras.button, Qt.MouseButton.LeftButton)
+    assert not extras.isVisible()
+    assert (state.now.settings.source, state.now.settings.loras, state.now.settings.steps) == ("", (), 9)

@@ -18,7 +18,7 @@ from desktop import theme
 from desktop.main_window import MainWindow
 from desktop.state import State
 from desktop.theme.colours import DARK, LIGHT
-from engine.messages import Failed, Generate, Keep, Picture, Progress, Ready, Started
+from engine.messages import Failed, Generate, Keep, Paused, Picture, Progress, Ready, Started
 from engine.settings import GenerateSettings, Preferences
 from tests.desktop.conftest import READY, Listener
 
@@ -94,6 +94,7 @@ def test_nothing_is_cut_off(
     state.take(Picture(job="a", path=path, settings=settings, backend="cpu", precision="fp32", seconds=1000))
     state.take(Started(job="b", backend="cpu", precision="fp32", notes=(LONG, LONG)))
     state.take(Progress(job="b", step=99, steps=150, seconds_left=5000, seconds_a_step=75, picture=7, pictures=9))
+    state.take(Paused(job="b", why="The computer runs on its battery."))
     state.take(Failed(job="x", cause=LONG[:150], advice=LONG[:80], where="precision"))
     qtbot.waitUntil(lambda: window.create_screen.stage.caption._seed.isVisible())
     window.create_screen.panel._advanced_fold.set_open(True)

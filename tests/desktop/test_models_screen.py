@@ -157,6 +157,16 @@ def test_what_is_broken_says_what_and_what_to_do(qtbot: QtBot, screen: Screen) -
     assert not screen.details._notice.isVisible()
 
 
+def test_a_model_that_is_a_pickle_says_why_it_is_not_drawn_with(qtbot: QtBot, screen: Screen, state: State) -> None:
+    state.take(Scanned(changed=(structs.replace(SD1, path="/models/old.ckpt", name="old", is_pickle=True),), done=True))
+    choose(qtbot, screen, "old")
+    assert screen.details._notice.text().startswith("This is a model in a file of PyTorch's. Easel draws from")
+    assert not screen.details.use.isVisible()
+    choose(qtbot, screen, "Deliberate v3")
+    assert not screen.details._notice.isVisible()
+    assert screen.details.use.isVisible()
+
+
 def test_the_arrow_keys_go_from_card_to_card(qtbot: QtBot, screen: Screen, state: State) -> None:
     choose(qtbot, screen, "away")
     qtbot.keyClick(screen.cards, Qt.Key.Key_Right)

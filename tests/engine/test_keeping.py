@@ -3,7 +3,7 @@ from pathlib import Path
 import pytest
 
 from engine import keeping
-from engine.settings import GenerateSettings, Preferences
+from engine.settings import GenerateSettings, LoraUse, Preferences
 
 
 @pytest.fixture
@@ -35,3 +35,15 @@ def test_a_wrong_value_is_reset_alone_and_the_file_set_aside(home: Path) -> None
 def test_garbage_gives_the_defaults(home: Path, garbage: bytes) -> None:
     (home / "settings.json").write_bytes(garbage)
     assert keeping.read(GenerateSettings) == GenerateSettings()
+
+
+def test_what_hangs_together_is_kept_together(home: Path) -> None:
+    settings = GenerateSettings(
+        prompt="a cat", source="/a/gone.png", mask="/a/mask.png", loras=(LoraUse(name="ink"),), upscale_factor=1.0
+    )
+    keeping.keep(settings)
+    assert keeping.read(GenerateSettings) == settings
+    text = (home / "settings.json").read_text().replace('"steps": 20', '"steps": "many"')
+    (home / "settings.json").write_text(text)
+    found = keeping.read(GenerateSettings)
+    assert (found.source, found.mask, found.steps) == (settings.source, settings.mask, GenerateSettings().steps)

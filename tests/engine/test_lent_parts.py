@@ -13,15 +13,16 @@ from engine import paths
 from engine.components import Component, load
 from engine.errors import BadInput
 from engine.families import FAMILIES
-from engine.library import intake, shelves
+from engine.library import index, intake, shelves
 from engine.library.catalogue import Catalogue
-from engine.library.lenders import lenders
+from engine.library.lenders import lenders, t5_words
+from engine.library.opened_weights import stored
 from engine.library.recognise import is_heavy
 from engine.library.roots import roots
 from engine.library.scan import scan
 from engine.library.single_file import opened
 from engine.messages import Describe
-from tests.headers.architectures import clip, of
+from tests.headers.architectures import clip, flux, of, t5
 from tests.tiny_model import write_tokenizer
 from tests.tiny_single import write_bare, write_file, write_folder
 from tests.weights import hollow
@@ -101,6 +102,45 @@ def test_flux_opens_in_the_folders_of_comfyui(folders: dict[str, Path], tmp_path
 
 
 @pytest.mark.parametrize("family", list(WORDS))
+def test_files_of_the_published_sizes_find_one_another(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, family: str
+) -> None:
+    """By their headers alone: of the true sizes, without a number, beside others that are not lent."""
+    monkeypatch.setattr(paths, "CLIP", paths.RESOURCES / "tokenizers" / "clip")
+    models = tmp_path / "ComfyUI" / "models"
+    transformer = flux() if family == "flux" else of("sd3", "transformer")
+    file = hollow(models / "diffusion_models" / "model.safetensors", transformer)
+    bare_vae = {name: of(name, "vae") for name in (family, "sdxl")}
+    written = {
+        "text_encoder": hollow(models / "clip" / "a.safetensors", clip(768, 12)),
+        "text_encoder_2": hollow(
+            models / "clip" / "b.safetensors", clip(1280, 32) | {"text_projection.weight": (1280, 1280)}
+        ),
+        "text_encoder_3": hollow(models / "text_encoders" / "c.safetensors", t5()),
+        "vae": hollow(models / "vae" / "d.safetensors", bare_vae[family]),
+    }
+    hollow(models / "clip" / "0.safetensors", clip(1024, 23))
+    hollow(models / "clip" / "1.safetensors", t5(words=256384))
+    hollow(models / "vae" / "0.safetensors", bare_vae["sdxl"])
+    words = [["<pad>", 0.0], ["</s>", 0.0], ["<unk>", 0.0], *([f"▁{number}", -9.0] for number in range(32097))]
+    (models.parent / "comfy" / "t5_tokenizer").mkdir(parents=True)
+    (models.parent / "comfy" / "t5_tokenizer" / "tokenizer.json").write_text(json.dumps({"model": {"vocab": words}}))
+    catalogue = _looked_through(models.parent)
+    if family == "sd3":
+        with pytest.raises(BadInput, match=r"without a VAE, .* whether “d\.safetensors” is for Stable Diffusion 3"):
+            index.find(str(file))
+        catalogue.describe(Describe(path=str(written["vae"]), answers=(("family", family),)))
+    catalogue.close()
+    card = index.find(str(file))
+    written |= {"text_encoder_2": written["text_encoder_3"]} if family == "flux" else {}
+    assert card.family == family
+    for part in filter(is_heavy, FAMILIES[family].components):
+        lent = stored(Path(card.path) / part)
+        assert lent
+        assert lent.files == (str(file if part == "transformer" else written[part]),)
+
+
+@pytest.mark.parametrize("family", list(WORDS))
 def test_what_a_file_is_its_header_tells_and_not_its_name(
     folders: dict[str, Path], tmp_path: Path, home: Path, family: str
 ) -> None:
@@ -171,6 +211,31 @@ def test_another_models_tokenizer_is_not_taken_for_t5s(folders: dict[str, Path],
         words.write_text(json.dumps(stated), "utf-8")
         with pytest.raises(BadInput, match="without T5's tokenizer"):
             opened(file)
+
+
+@pytest.mark.parametrize(
+    ("models", "words"),
+    [
+        ("ComfyUI/models/checkpoints", "ComfyUI/comfy/text_encoders/t5_tokenizer"),
+        ("models/Stable-diffusion", "backend/huggingface/black-forest-labs/FLUX.1-dev/tokenizer_2"),
+        ("Data/Models/StableDiffusion", "Data/Packages/ComfyUI/comfy/text_encoders/t5_tokenizer"),
+    ],
+)
+def test_other_programs_have_t5s_tokenizer(
+    folders: dict[str, Path], tmp_path: Path, home: Path, models: str, words: str
+) -> None:
+    program = tmp_path / "program 程序"
+    (program / models).mkdir(parents=True)
+    encoder = hollow(tmp_path / "encoders" / "t5.safetensors", {"shared.weight": (160, 4)})
+    decoy = program / "backend" / "huggingface" / "a" / "xl" / "tokenizer_2"
+    decoy.mkdir(parents=True)
+    (decoy / "tokenizer.json").write_text('{"model": {"type": "BPE", "vocab": {"a": 0}}}')
+    _looked_through(program).close()
+    assert t5_words(encoder, 160) is None
+    _put_words(folders["flux"], program / words)
+    assert t5_words(encoder, 160) == program / words
+    _put_words(folders["flux"], encoder.parent)
+    assert t5_words(encoder, 160) == encoder.parent
 
 
 def test_a_tokenizer_may_lie_within_its_encoder(folders: dict[str, Path], tmp_path: Path, home: Path) -> None:

@@ -217,6 +217,18 @@ def test_a_library_that_cannot_be_written_is_told_once_it_is_met_and_goes_on_lat
     assert str(SEPIA) in asked.known
 
 
+def test_a_library_that_cannot_be_opened_is_told_and_lists_what_it_has_once_it_can_be(
+    asked: Asked, home: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("engine.librarian.WATCH_SECONDS", 0.1)
+    home.write_text("no folder")
+    asked.librarian.send(Browse(job="b"))
+    assert isinstance(asked.over("b"), Failed)
+    asked.until(lambda event: isinstance(event, Scanned) and bool(event.hindrances))
+    home.unlink()
+    asked.until(lambda event: isinstance(event, Entries) and str(SEPIA) in asked.known)
+
+
 def test_what_was_made_of_files_that_are_gone_is_swept_away(asked: Asked, home: Path, tmp_path: Path) -> None:
     def made_of(name: str, file: Path) -> Path:
         put(opened_home() / name, Source(str(file), {}), lambda _: None)

@@ -1,5 +1,6 @@
 """Requests become orders: one a picture, and for a grid a picture a cell and the sheet."""
 
+import os
 from pathlib import Path
 
 import pytest
@@ -10,6 +11,7 @@ from engine.messages import Axis, Draw, Generate, Lay
 from engine.orders import orders
 from engine.settings import GenerateSettings
 from engine.tasks.grid import sheet
+from engine.uses import RegionUse
 
 STEPS = Axis(name="steps", values=(2, 4, 8))
 GUIDANCE = Axis(name="guidance_scale", values=(1.0, 6.0))
@@ -44,6 +46,7 @@ class TestOrders:
             ((Axis(name="nonsense", values=(1,)),), {}),
             ((Axis(name="steps", values=()),), {}),
             ((STEPS, GUIDANCE, STEPS), {}),
+            ((STEPS, STEPS), {}),
             ((STEPS,), {"count": 2}),
             ((Axis(name="seed", values=tuple(range(101))),), {}),
             ((Axis(name="steps", values=("many",)),), {}),
@@ -53,6 +56,17 @@ class TestOrders:
     def test_what_makes_no_grid_is_refused(self, grid: tuple[Axis, ...], settings: dict[str, object]) -> None:
         with pytest.raises(BadInput):
             _of(*grid, **settings)
+
+
+@pytest.mark.skipif(os.name == "nt", reason="names of files are text there")
+@pytest.mark.usefixtures("tiny_model")
+def test_names_that_are_no_text_are_refused_before_anything_runs(tmp_path: Path) -> None:
+    folder = tmp_path / os.fsdecode(b"a\xff")
+    with pytest.raises(BadInput, match="not text"):
+        orders(Generate(settings=GenerateSettings(model="tiny"), folder=str(folder)))
+    region = RegionUse(mask=str(folder / "mask.png"), prompt="a cat")
+    with pytest.raises(BadInput, match="not text"):
+        _of(regions=(region,))
 
 
 def test_a_sheet_has_every_picture_in_its_place(tmp_path: Path) -> None:

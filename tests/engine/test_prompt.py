@@ -5,8 +5,9 @@ import time
 
 import pytest
 
+from engine.choices import Wildcards, chosen
 from engine.errors import BadInput
-from engine.prompt import MAX_DEPTH, LoraCall, parse, schedule
+from engine.prompt import MAX_DEPTH, LoraCall, lora_call, parse, schedule
 
 
 def said(text: str, step: int = 1, steps: int = 10) -> list[tuple[str | None, float]]:
@@ -124,6 +125,13 @@ def test_what_cannot_be_is_refused_in_one_sentence(text: str, cause: str) -> Non
         parse(text)
     assert refused.value.where == "prompt"
     assert len(refused.value.cause) < 160
+
+
+@pytest.mark.parametrize("name", ["v1..2", "ink: style", "墨 <b> 🎨", "people/{x}", "a|b"])
+def test_any_name_can_be_called(name: str) -> None:
+    call = lora_call(name)
+    assert chosen(call, 1, "prompt", Wildcards()) == call
+    assert [each.name for each in parse(f"a {call} b").loras] == [name]
 
 
 def test_the_deepest_brackets_that_are_allowed() -> None:

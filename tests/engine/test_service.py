@@ -5,6 +5,7 @@ import signal
 import time
 from pathlib import Path
 
+import msgspec
 import psutil
 import pytest
 from PIL import Image
@@ -15,8 +16,11 @@ from engine.messages import (
     CancelledJob,
     Done,
     Entries,
+    Event,
     Failed,
     Keep,
+    Pause,
+    Paused,
     Picture,
     Pictures,
     Progress,
@@ -25,6 +29,7 @@ from engine.messages import (
     Recent,
     Scanned,
     Started,
+    StopAfter,
     WorkerLost,
 )
 from engine.settings import Preferences
@@ -134,6 +139,95 @@ def test_a_waiting_job_can_be_cancelled(engine: Engine, tmp_path: Path) -> None:
     engine.over(first)
 
 
+def _drawn(events: list[Event]) -> list[bytes]:
+    pictures = []
+    for event in events:
+        if isinstance(event, Picture):
+            with Image.open(event.path) as image:
+                pictures.append(image.tobytes())
+    return pictures
+
+
+@pytest.mark.parametrize(("backend", "scheduler"), [("torch", "Euler a"), ("openvino", "DPM++ 2M trailing")])
+def test_a_pause_in_the_middle_leaves_the_picture_as_it_is(
+    engine: Engine, tmp_path: Path, backend: str, scheduler: str
+) -> None:
+    settings = {"backend": backend, "scheduler": scheduler, "steps": 12, "count": 2}
+    plain = _drawn(engine.over(engine.ask(tmp_path, **settings)))
+    job = engine.ask(tmp_path, **settings)
+    engine.until(lambda event: isinstance(event, Progress) and event.step == 4)
+    engine.service.send(Pause(job=job, on=True))
+    before = engine.until(lambda event: isinstance(event, Paused))
+    assert before[-1] == Paused(job=job)
+    time.sleep(1.5)
+    assert engine.told.empty()
+    engine.service.send(Pause(job=job, on=False))
+    events = engine.over(job)
+    assert isinstance(events[-1], Done)
+    assert [event for event in events if isinstance(event, Paused)] == [Paused(job=job, on=False)]
+    steps = [(event.picture, event.step) for event in (*before, *events) if isinstance(event, Progress)]
+    assert steps == [(picture, step) for picture in (1, 2) for step in range(1, 13)][4:]
+    assert _drawn(events) == plain
+    assert max(event.seconds_a_step for event in events if isinstance(event, Progress)) < 1.5
+    assert next(event.seconds for event in events if isinstance(event, Picture)) < 1.5
+
+
+def test_a_held_job_is_cancelled_at_once(engine: Engine, tmp_path: Path) -> None:
+    job = engine.ask(tmp_path, steps=150)
+    engine.until(lambda event: isinstance(event, Progress))
+    engine.service.send(Pause(job=job, on=True))
+    engine.until(lambda event: isinstance(event, Paused))
+    began = time.monotonic()
+    engine.service.send(Cancel(job=job))
+    assert isinstance(engine.over(job)[-1], CancelledJob)
+    assert time.monotonic() - began < 2
+    assert isinstance(engine.over(engine.ask(tmp_path, steps=1))[-1], Done)
+
+
+def test_a_waiting_job_can_be_held_and_begins_no_step(engine: Engine, tmp_path: Path) -> None:
+    first, second = engine.ask(tmp_path, steps=30), engine.ask(tmp_path, steps=3)
+    engine.service.send(Pause(job=second, on=True))
+    assert isinstance(engine.over(first)[-1], Done)
+    told = engine.until(lambda event: isinstance(event, Paused))
+    assert not any(isinstance(event, Progress) for event in told)
+    engine.service.send(Pause(job=second, on=False))
+    assert isinstance(engine.over(second)[-1], Done)
+
+
+def test_a_held_job_stays_held_when_its_worker_dies(own_engine: Engine, tmp_path: Path) -> None:
+    job = own_engine.ask(tmp_path, steps=20)
+    own_engine.until(lambda event: isinstance(event, Progress))
+    own_engine.service.send(Pause(job=job, on=True))
+    own_engine.until(lambda event: isinstance(event, Paused))
+    _worker_of(own_engine).kill()
+    own_engine.until(lambda event: isinstance(event, Paused))
+    assert own_engine.told.empty()
+    own_engine.service.send(Pause(job=job, on=False))
+    assert isinstance(own_engine.over(job)[-1], Done)
+
+
+def test_a_job_can_end_after_the_picture_that_is_being_made(engine: Engine, tmp_path: Path) -> None:
+    whole = _drawn(engine.over(engine.ask(tmp_path, count=4, steps=8, seed=11)))
+    job = engine.ask(tmp_path, count=4, steps=8, seed=11)
+    engine.until(lambda event: isinstance(event, Progress) and event.picture == 2)
+    engine.service.send(StopAfter(job=job))
+    events = engine.over(job)
+    assert len(_drawn(events)) == 1
+    ended = events[-1]
+    assert isinstance(ended, CancelledJob)
+    assert ended.settings is not None
+    assert (ended.undone, ended.settings.count, ended.settings.seed) == (2, 2, 13)
+    rest = engine.ask(tmp_path, **msgspec.structs.asdict(ended.settings))
+    assert _drawn(engine.over(rest)) == whole[2:]
+
+
+def test_a_job_that_makes_its_last_picture_is_done(engine: Engine, tmp_path: Path) -> None:
+    job = engine.ask(tmp_path, count=2, steps=50)
+    engine.until(lambda event: isinstance(event, Progress) and event.picture == 2)
+    engine.service.send(StopAfter(job=job))
+    assert isinstance(engine.over(job)[-1], Done)
+
+
 def test_the_library_the_recent_pictures_and_the_preferences(engine: Engine, shared_home: Path) -> None:
     engine.service.send(Keep(value=Preferences(theme="dark")))
     engine.service.send(Browse(job="l"))
@@ -184,6 +278,22 @@ def test_a_worker_that_hangs_is_killed_when_it_does_not_obey(
     own_engine.service.send(Cancel(job=job))
     assert isinstance(own_engine.over(job)[-1], CancelledJob)
     own_engine.until(lambda event: isinstance(event, Ready))
+
+
+def test_an_error_nobody_foresaw_hands_the_request_back_and_the_next_one_runs(
+    own_engine: Engine, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def broken(*_: object) -> Path:
+        raise LookupError
+
+    with monkeypatch.context() as patch:
+        patch.setattr("engine.paths.publish", broken)
+        job = own_engine.ask(tmp_path, steps=1, count=2)
+        failed = own_engine.over(job)[-1]
+    assert isinstance(failed, Failed)
+    assert failed.settings is not None
+    assert "LookupError" in failed.cause
+    assert isinstance(own_engine.over(own_engine.ask(tmp_path, steps=1))[-1], Done)
 
 
 def test_the_worker_ends_with_its_engine(own_engine: Engine) -> None:

@@ -127,6 +127,7 @@ def open_clip(width: int, layers: int) -> Shapes:
 def t5(width: int = 4096, layers: int = 24, words: int = 32128, inner: int = 10240) -> Shapes:
     """T5's encoder."""
     found: Shapes = {"shared.weight": (words, width), "encoder.final_layer_norm.weight": (width,)}
+    found["encoder.block.0.layer.0.SelfAttention.relative_attention_bias.weight"] = (32, width // 64)
     for layer in range(layers):
         block = f"encoder.block.{layer}.layer."
         found |= {f"{block}0.SelfAttention.{each}.weight": (width, width) for each in "qkvo"}

@@ -6,7 +6,12 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from diffusers import DPMSolverMultistepScheduler, StableDiffusionXLImg2ImgPipeline, StableDiffusionXLPipeline
+from diffusers import (
+    DPMSolverMultistepScheduler,
+    StableDiffusionXLImg2ImgPipeline,
+    StableDiffusionXLInpaintPipeline,
+    StableDiffusionXLPipeline,
+)
 from msgspec import structs
 from PIL import Image
 
@@ -71,6 +76,61 @@ def test_two_experts_are_diffusers_own(
     theirs = _ready(StableDiffusionXLImg2ImgPipeline, refiner)(**shared, image=latents, denoising_start=0.6).images[0]
     agree(ours, theirs, Cell("sdxl", "text-to-image", "with the refiner", backend, "fp32"))
     assert difference(ours, drawn(plain, backend)) > 8
+
+
+@pytest.fixture(scope="module")
+def from_source(plain: GenerateSettings, refiner: Path, tmp_path_factory: pytest.TempPathFactory) -> GenerateSettings:
+    file = tmp_path_factory.mktemp("source") / "source.png"
+    Image.fromarray(np.random.default_rng(1).integers(0, 256, (64, 96, 3), np.uint8)).save(file)
+    return structs.replace(plain, source=str(file), strength=0.7, refiner=str(refiner), refiner_start=0.6)
+
+
+def _in_a_row(settings: GenerateSettings, kind: Any, **mask: Image.Image) -> Image.Image:
+    """The base model from the source to the refiner's start, and the refiner from there."""
+    shared = {
+        "prompt": settings.prompt,
+        "negative_prompt": settings.negative_prompt,
+        "num_inference_steps": settings.steps,
+        "guidance_scale": settings.guidance_scale,
+        **mask,
+    }
+    if mask:
+        shared |= {"width": 96, "height": 64}
+    latents = _ready(kind, Path(settings.model))(
+        **shared,
+        image=Image.open(settings.source),
+        strength=settings.strength,
+        denoising_end=settings.refiner_start,
+        output_type="latent",
+        generator=torch.Generator("cpu").manual_seed(7),
+    ).images
+    noise = torch.Generator("cpu").manual_seed(7)
+    return _ready(kind, Path(settings.refiner))(
+        **shared, image=latents, denoising_start=settings.refiner_start, generator=noise
+    ).images[0]
+
+
+@pytest.mark.parametrize("backend", LEVELS)
+def test_two_experts_draw_a_source_anew(from_source: GenerateSettings, backend: str, agree: Agree) -> None:
+    ours, theirs = drawn(from_source, backend), _in_a_row(from_source, StableDiffusionXLImg2ImgPipeline)
+    agree(ours, theirs, Cell("sdxl", "image-to-image", "with the refiner", backend, "fp32"))
+
+
+def test_two_experts_draw_what_is_masked(from_source: GenerateSettings, tmp_path: Path, agree: Agree) -> None:
+    mask = Image.fromarray(np.pad(np.full((32, 40), 255, np.uint8), ((16, 16), (24, 32))))
+    mask.save(tmp_path / "mask.png")
+    ours = drawn(structs.replace(from_source, mask=str(tmp_path / "mask.png"), mask_feather=0))
+    theirs = _in_a_row(from_source, StableDiffusionXLInpaintPipeline, mask_image=mask)
+    whole = Image.composite(theirs, Image.open(from_source.source), mask)
+    agree(ours, whole, Cell("sdxl", "inpaint", "with the refiner", "torch", "fp32"))
+
+
+def test_what_may_change_little_is_the_refiners_alone(from_source: GenerateSettings, refiner: Path) -> None:
+    both, alone = (
+        drawn(structs.replace(from_source, strength=0.3, **changed))
+        for changed in ({}, {"model": str(refiner), "refiner": ""})
+    )
+    assert difference(both, alone) == 0
 
 
 @pytest.mark.parametrize("backend", LEVELS)

@@ -287,3 +287,17 @@ def test_a_variation_lies_between_two_seeds(tiny_model: Path, backend: str) -> N
     assert difference(between[3], two) <= 1
     apart = [np.abs(np.asarray(each, np.float32) - np.asarray(one, np.float32)).mean() for each in between]
     assert apart[0] == 0 < apart[1] < apart[2] < apart[3]
+
+
+def test_a_variation_of_a_source_lies_between_two_seeds(tiny_model: Path, pictures: dict[str, Path]) -> None:
+    """Whatever is drawn from it; the source is in the latents once, so two seeds have two samples of it."""
+    pipelines = Pipelines()
+    asked = structs.replace(PLAIN, model=str(tiny_model), scheduler="DDIM", source=str(pictures["source"]))
+    for task in ({}, {"mask": str(pictures["mask"])}, {"upscale_factor": 2.0, "width": 192, "height": 128}):
+        settings = structs.replace(asked, variation_seed=8, **task)
+        plain, *varied = (
+            np.asarray(drawn(structs.replace(settings, variation_strength=share), pipelines=pipelines), np.float32)
+            for share in (0.0, 0.1, 1.0)
+        )
+        apart = [np.abs(each - plain).mean() for each in varied]
+        assert 0 < apart[0] < apart[1]

@@ -13,6 +13,7 @@ from engine.components import Component, config_of, diffusers_class, load, sched
 from engine.families import FAMILIES
 from engine.families.family import Family
 from engine.library.recognise import parts_of
+from engine.manners import openvino_options
 from engine.schedulers import SCHEDULERS
 
 PROMPTS = (
@@ -49,7 +50,7 @@ class _Recorded:
     """A graph as shells call it, that keeps what it is given, and what it takes besides that is not given."""
 
     def __init__(self, graph: openvino.Model, besides: dict[str, np.ndarray] | None = None) -> None:
-        self._run = openvino.Core().compile_model(graph, "CPU")
+        self._run = openvino.Core().compile_model(graph, "CPU", openvino_options())
         self._besides = besides or {}
         self.inputs: list[dict[str, np.ndarray]] = []
 

@@ -18,6 +18,7 @@ from engine.backends.openvino.exports import graphs_of
 from engine.components import Component, numbers
 from engine.library.conversions import NOTE, source_of
 from engine.library.recognise import weight_files
+from engine.manners import confine
 from engine.messages import Preparing, line
 from engine.paths import sync
 from engine.stdio import end_with_parent, own_output
@@ -40,6 +41,7 @@ WIDE = 640
 def main(argument: str) -> int:
     """Convert as `argument`, a Conversion in JSON, asks; progress goes to standard output, a JSON line each."""
     end_with_parent()
+    confine()  # NNCF compiles graphs without our options
     output = own_output()
     asked = msgspec.json.decode(argument, type=Conversion)
     convert(asked, lambda done: output.write(line(Preparing(what="Converting the model, once", done=done))))

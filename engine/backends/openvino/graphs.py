@@ -15,6 +15,7 @@ from engine.backends.openvino.image_attention import add_image_attention
 from engine.backends.openvino.merging import replace_weights
 from engine.backends.openvino.varying import vary
 from engine.components import Variation
+from engine.manners import openvino_options
 from engine.patience import Wait
 
 KEPT = 4
@@ -108,7 +109,7 @@ def _compiled(
     add_image_attention(model, sizes)
     vary(model, variation, sizes)
     options = {"PERFORMANCE_HINT": "LATENCY", "INFERENCE_PRECISION_HINT": hint, "CACHE_DIR": str(folder)}
-    compiled = core.compile_model(model, "CPU", options)
+    compiled = core.compile_model(model, "CPU", options | openvino_options())
     remember(path, how, time.monotonic() - began)
     return compiled
 

@@ -9,6 +9,7 @@ import openvino
 from openvino import opset13 as ops
 
 from engine.backends.openvino.convert import WIDE
+from engine.manners import openvino_options
 from engine.patience import Report
 
 WIDTHS = (320, 640)
@@ -51,7 +52,7 @@ def _compiled(precision: str) -> Callable[[], object]:
     has_bf16 = "BF16" in core.get_property("CPU", "OPTIMIZATION_CAPABILITIES")
     hint = "bf16" if has_bf16 and precision != "fp32" else "f32"
     hints = {"PERFORMANCE_HINT": "LATENCY", "INFERENCE_PRECISION_HINT": hint}
-    compiled = core.compile_model(_Piece(precision == "int8").model(), "CPU", hints)
+    compiled = core.compile_model(_Piece(precision == "int8").model(), "CPU", hints | openvino_options())
     inputs = [_numbers(*each.shape) for each in compiled.inputs]
     return lambda: compiled(inputs)
 
