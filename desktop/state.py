@@ -121,7 +121,7 @@ def _offered(before: _Entries, now: _Entries, paths: Iterable[str]) -> dict[str,
 
 def _seen(entry: Entry | None) -> object:
     """What of an entry decides whether and how it is offered: not its hash, which is counted file by file."""
-    return entry and (entry.name, entry.sort, entry.family, entry.state, entry.trouble, entry.starred, entry.is_pickle)
+    return entry and (entry.name, entry.sort, entry.family, entry.state, entry.trouble, entry.starred)
 
 
 class State(QObject):

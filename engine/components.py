@@ -5,17 +5,21 @@ diffusers' own `from_pretrained` is not used on a person's folder: it imports wh
 """
 
 import inspect
+import json
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from engine.errors import BadInput, OutOfMemory, for_want_of_memory
 from engine.formats.net_files import read_net
 from engine.formats.sd_keys import current_names
+from engine.library.converted_pickles import as_safetensors
 from engine.library.opened_weights import stored
 from engine.library.recognise import file_of, numbers_in, read_json, weight_files
 from engine.library.t5_words import pieces_in
 from engine.opened_tensors import read, reader
+from engine.patience import told
 from engine.schedulers import Scheduler
 
 if TYPE_CHECKING:
@@ -33,6 +37,12 @@ _CLIP_VISION_FIELDS = (
     "hidden_size", "intermediate_size", "projection_dim", "num_hidden_layers", "num_attention_heads", "num_channels",
     "image_size", "patch_size", "hidden_act", "layer_norm_eps",
 )  # fmt: skip
+_MOST_LAYERS = 1000
+_DAMAGED = (
+    ArithmeticError, AssertionError, AttributeError, LookupError, NotImplementedError, RuntimeError, TypeError,
+    ValueError,
+)  # fmt: skip
+"""What the libraries' classes make of a configuration that nobody wrote for them."""
 _WRONG_END = 2
 _CONFIGS_OF_TRANSFORMERS = {
     "CLIPTextModel": ("CLIPTextConfig", _CLIP_FIELDS),
@@ -96,7 +106,7 @@ def load(component: Component, placed: "Callable[[torch.Tensor], torch.Tensor]" 
     from accelerate import init_empty_weights
     from safetensors import SafetensorError
 
-    with init_empty_weights(include_buffers=False):
+    with init_empty_weights(include_buffers=False), _configured_by(component.folder / "config.json"):
         module = _empty(component)
     try:
         module.load_state_dict(_state(component, placed), strict=True, assign=True)
@@ -143,7 +153,7 @@ def _tensors(component: Component) -> "Iterator[tuple[str, torch.Tensor]]":
     if opened := stored(component.folder):
         yield from read(opened)
         return
-    for file in map(load_file, weight_files(component.folder)):
+    for file in (load_file(as_safetensors(each, told)) for each in weight_files(component.folder)):
         if component.folder.is_dir():
             yield from current_names(file).items()
         else:
@@ -162,8 +172,20 @@ def original(component: Component, name: str) -> "torch.Tensor":
 
     if opened := stored(component.folder):
         return reader(opened)(name).to(torch.float32)
-    with safe_open(file_of(component.folder, name), "pt") as file:
+    with safe_open(as_safetensors(file_of(component.folder, name), told), "pt") as file:
         return file.get_tensor(name).to(torch.float32)
+
+
+@contextmanager
+def _configured_by(file: Path) -> Iterator[None]:
+    """Names the file of a model where its words make no sense to the class that reads them."""
+    from huggingface_hub.errors import StrictDataclassError
+
+    try:
+        yield
+    except (*_DAMAGED, StrictDataclassError) as error:
+        said = f"“{file.parent.name}/{file.name}” of the model is damaged."
+        raise BadInput(said, "Copy the whole model folder again.", str(file)) from error
 
 
 def _empty(component: Component) -> "torch.nn.Module":
@@ -180,9 +202,10 @@ def config_of(component: Component) -> dict[str, Any]:
     """The configuration's known fields, plain values only; everything else in the file is left aside."""
     is_file = component.folder.is_file()
     found = read_net(component.folder).config if is_file else read_json(component.folder / "config.json")
-    if component.class_name in _CONFIGS_OF_TRANSFORMERS:
-        return _with_right_end(_plain(found, _CONFIGS_OF_TRANSFORMERS[component.class_name][1]))
-    return _plain(found, tuple(inspect.signature(diffusers_class(component.class_name).__init__).parameters))
+    with _configured_by(component.folder / "config.json"):
+        if component.class_name in _CONFIGS_OF_TRANSFORMERS:
+            return _with_right_end(_plain(found, _CONFIGS_OF_TRANSFORMERS[component.class_name][1]))
+        return _plain(found, tuple(inspect.signature(diffusers_class(component.class_name).__init__).parameters))
 
 
 def _with_right_end(config: dict[str, Any]) -> dict[str, Any]:
@@ -219,6 +242,7 @@ def _t5_tokenizer(folder: Path) -> Any:
 def _clip_tokenizer(folder: Path) -> Any:
     from transformers import CLIPTokenizer
 
+    _check_words(folder)
     config = read_json(folder / "tokenizer_config.json")
     length, pad = config.get("model_max_length", 77), config.get("pad_token")
     pad = pad.get("content") if isinstance(pad, dict) else pad
@@ -230,14 +254,33 @@ def _clip_tokenizer(folder: Path) -> Any:
     )
 
 
+def _check_words(folder: Path) -> None:
+    """Raises BadInput for a vocabulary and merges of CLIP's that are not of one another."""
+    with _configured_by(folder / "vocab.json"):
+        vocabulary = json.loads((folder / "vocab.json").read_text(encoding="utf-8"))
+        if not all(isinstance(number, int) for number in vocabulary.values()) or not vocabulary:
+            raise ValueError("no vocabulary")
+    with _configured_by(folder / "merges.txt"):
+        for line in (folder / "merges.txt").read_text(encoding="utf-8").splitlines()[1:]:
+            if line and not {*line.split(), line.replace(" ", "")} <= vocabulary.keys():
+                raise ValueError("another vocabulary's")
+
+
 def scheduler(folder: Path, chosen: Scheduler) -> Any:
-    """The chosen scheduler, with the noise schedule and prediction type of the model in `folder`."""
+    """The chosen scheduler, with the noise schedule and prediction type of the model in `folder`. Raises BadInput."""
     kind = diffusers_class(chosen.diffusers_class)
     known = tuple(inspect.signature(kind.__init__).parameters)
-    return kind(**{**_plain(read_json(folder / "scheduler_config.json"), known), **chosen.options})
+    file = folder / "scheduler_config.json"
+    with _configured_by(file):
+        return kind(**{**_plain(read_json(file), known), **chosen.options})
 
 
 def _plain(found: dict[str, Any], known: tuple[str, ...]) -> dict[str, Any]:
+    for name, value in found.items():
+        if "layers" in name and isinstance(value, int) and value > _MOST_LAYERS:
+            raise ValueError("more layers than any model has")
+        if name.endswith("_factor") and not isinstance(value, (int, float, type(None))):
+            raise TypeError("no number")
     return {name: value for name, value in found.items() if name in known and name != "self" and _is_plain(value)}
 
 

@@ -19,12 +19,15 @@ from transformers import T5EncoderModel
 
 from engine.adapters.embedding import extended, read_embedding, width_of
 from engine.backends.offload import device_of
+from engine.patience import told
 from engine.prompt import Fragment, parse, schedule
 from engine.settings import GenerateSettings
 
 BACKTRACK = 20
 """So many tokens at most are moved to the next chunk, that a phrase between commas stays whole."""
 
+MANY = 8
+"""Chunks that are read before it is worth a word."""
 _NO_MEAN = 1e-5
 """A mean that is such a share of the deviation is none."""
 
@@ -122,10 +125,9 @@ def _used(text: str, embeddings: Mapping[str, str]) -> dict[str, Path]:
 
 
 def _names(known: Mapping[str, object]) -> re.Pattern[str]:
-    """Any of the names as a word of its own, the longest first."""
-    return re.compile(
-        rf"(?<!\w)({'|'.join(map(re.escape, sorted(known, key=len, reverse=True)))})(?!\w)", re.IGNORECASE
-    )
+    """Any of the names as a word of its own, the longest first; one in angle brackets is that anywhere."""
+    any_of_them = "|".join(map(re.escape, sorted(known, key=len, reverse=True)))
+    return re.compile(rf"(?:(?<!\w)|(?=<))({any_of_them})(?:(?!\w)|(?<=>))", re.IGNORECASE)
 
 
 def _encoders(pipeline: Any, used: Mapping[str, Path], stack: ExitStack) -> list[_Encoder]:
@@ -134,7 +136,7 @@ def _encoders(pipeline: Any, used: Mapping[str, Path], stack: ExitStack) -> list
     if second is not None and not isinstance(second, T5EncoderModel):
         parts.append((pipeline.tokenizer_2, second))
     widths = [width_of(encoder) for _, encoder in parts]
-    read = {name: read_embedding(path, widths) for name, path in used.items()}
+    read = {name: read_embedding(path, widths, name) for name, path in used.items()}
     encoders: list[_Encoder] = []
     for place, (tokenizer, encoder) in enumerate(parts):
         rows = {name: vectors[place] for name, vectors in read.items()}
@@ -232,14 +234,18 @@ def _sum(encoder: _Encoder, fragments: tuple[Fragment, ...]) -> torch.Tensor:
 def _encoded(encoder: _Encoder, chunks: Chunks, clip_skip: int, *, alone: bool) -> Embeds:
     """One text encoder's embeds. Stable Diffusion's one and only speaks from its last layer, normed; XL's two and its
     refiner's one from the last but one, as it is."""
-    rows: list[torch.Tensor] = []
+    made: dict[tuple[Token, ...], torch.Tensor] = {}
     pooled: torch.Tensor | None = None
-    for chunk in chunks:
+    for done, chunk in enumerate(chunks):
+        if tuple(chunk) in made:  # the shorter prompt is filled up with empty ones
+            continue
+        if done >= MANY:
+            told("Reading the prompt", done / len(chunks))
         ids, weights = _padded(encoder.tokenizer, chunk)
         seen = encoder.text_encoder(ids.to(device_of(encoder.text_encoder)), output_hidden_states=True)
         pooled = getattr(seen, "text_embeds", None) if pooled is None else pooled
-        rows.append(_weighted(_spoken(seen, encoder.text_encoder, clip_skip, alone=alone), weights))
-    return Embeds(torch.cat(rows, dim=1), pooled)
+        made[tuple(chunk)] = _weighted(_spoken(seen, encoder.text_encoder, clip_skip, alone=alone), weights)
+    return Embeds(torch.cat([made[tuple(chunk)] for chunk in chunks], dim=1), pooled)
 
 
 def _spoken(seen: Any, text_encoder: Any, clip_skip: int, *, alone: bool) -> torch.Tensor:

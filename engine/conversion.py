@@ -30,12 +30,8 @@ class Conversion:
         )
         self._began = time.monotonic()
         self._held_at: float | None = None
-        self._last = Converting(
-            job=request.job,
-            path=request.path,
-            precision=request.precision,
-            what=f"Converting “{Path(request.path).stem}”",
-        )
+        self._title = f"Converting “{Path(request.path).stem}”"
+        self._last = Converting(job=request.job, path=request.path, precision=request.precision, what=self._title)
         self._is_cancelled = False
         self._reader = threading.Thread(target=self._listen, name="conversion lines", daemon=True)
         self._reader.start()
@@ -97,16 +93,20 @@ class Conversion:
                 if isinstance(event, Failed):
                     failure = event
                 elif isinstance(event, Preparing):
-                    self._step(event.done)
+                    self._step(event)
         code = self._process.wait()
         self._tell(self._end(code, failure))
         self._errors.close()
         self._ended()
 
-    def _step(self, done: float) -> None:
-        taken = time.monotonic() - self._began
+    def _step(self, step: Preparing) -> None:
+        """What comes before the conversion itself, a safe copy for one, has its own words, and its own time."""
+        what = self._title if step.what.startswith("Converting") else step.what
+        if what != self._last.what:
+            self._began = time.monotonic()
+        taken, done = time.monotonic() - self._began, step.done
         left = taken / done * (1 - done) if done > 0 else 0.0
-        self._say(msgspec.structs.replace(self._last, done=done, seconds_left=left))
+        self._say(msgspec.structs.replace(self._last, what=what, done=done, seconds_left=left))
 
     def _end(self, code: int, failure: Failed | None) -> Event:
         job, path = self.request.job, self.request.path

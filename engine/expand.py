@@ -9,7 +9,7 @@ import msgspec
 from engine.choices import Wildcards, chosen
 from engine.errors import BadInput
 from engine.families import FAMILIES
-from engine.few_steps import FewSteps, recognised
+from engine.few_steps import KINDS, FewSteps, recipe, recognised
 from engine.messages import ModelCard
 from engine.prompt import parse
 from engine.schedulers import SCHEDULERS
@@ -18,6 +18,8 @@ from engine.uses import RegionUse
 
 Size = tuple[int, int]
 """Width and height in pixels."""
+
+_PLAIN = GenerateSettings()
 
 
 def expand(settings: GenerateSettings, card: ModelCard, source: Size | None = None) -> list[GenerateSettings]:
@@ -42,27 +44,53 @@ def expand(settings: GenerateSettings, card: ModelCard, source: Size | None = No
 
 def few_steps_of(settings: GenerateSettings, card: ModelCard) -> FewSteps | None:
     """How a model or a LoRA that is made for few steps is run, where one is used or the settings name its kind."""
-    if settings.few_steps == "off":
-        return None
-    used = [each.name for each in (*settings.loras, *parse(settings.prompt).loras) if each.weight > 0]
-    names = (*used, card.name) if settings.few_steps == "auto" else (settings.few_steps,)
-    if card.reads_guidance and settings.few_steps == "auto":
-        names = ("LCM",)
-    return recognised(Path(name).stem for name in names)
+    if settings.few_steps != "auto":
+        return None if settings.few_steps == "off" else recipe(settings.few_steps, "")
+    if card.reads_guidance:
+        return recipe("LCM", "")
+    loras = [each.name for each in (*settings.loras, *parse(settings.prompt).loras) if each.weight > 0]
+    found = recognised(Path(name).stem for name in loras)
+    if found or not card.few_steps:
+        return found or recognised([Path(card.name).stem])
+    return recipe(card.few_steps, card.name) if card.few_steps in KINDS else None
+
+
+def few_steps_note(settings: GenerateSettings, card: ModelCard) -> str:
+    """A sentence about decided settings, where something is made for few steps; else nothing."""
+    wanted = few_steps_of(settings, card)
+    if wanted is None:
+        return ""
+    scheduler, guidance_scale = _suited(wanted, settings, card)
+    if settings.steps <= wanted.most and (settings.scheduler, settings.guidance_scale) == (scheduler, guidance_scale):
+        said = f"{scheduler}, guidance scale {guidance_scale:g}, {settings.steps} steps"
+        return f"This is made for few steps, so it is drawn with {said}."
+    steps = f"{wanted.steps} to {wanted.most}" if wanted.steps < wanted.most else f"{wanted.most}"
+    said = f"{steps} steps, {scheduler} and guidance scale {guidance_scale:g}"
+    return f"This is made for {said}; what you chose instead is kept."
 
 
 def _in_few_steps(settings: GenerateSettings, card: ModelCard) -> GenerateSettings:
-    recipe = few_steps_of(settings, card)
-    if recipe is None:
+    """With what few steps ask for, wherever nothing was chosen."""
+    wanted = few_steps_of(settings, card)
+    if wanted is None:
         return settings
+    scheduler, guidance_scale = _suited(wanted, settings, card)
+    steps = settings.steps if settings.steps <= wanted.most else wanted.steps
+    asked = {"scheduler": scheduler, "guidance_scale": guidance_scale, "steps": steps}
+    usual = FAMILIES[card.family].defaults
+    open_ones = {
+        name: value
+        for name, value in asked.items()
+        if getattr(settings, name) in (getattr(_PLAIN, name), usual.get(name))
+    }
+    return msgspec.structs.replace(settings, **open_ones)
+
+
+def _suited(wanted: FewSteps, settings: GenerateSettings, card: ModelCard) -> tuple[str, float]:
+    """The scheduler and the guidance scale for a model that may know neither."""
     family = FAMILIES[card.family]
     is_guided = "negative_prompt" not in family.without and not card.reads_guidance  # else it only reads the number
-    return msgspec.structs.replace(
-        settings,
-        scheduler=family.scheduler(recipe.scheduler),
-        guidance_scale=recipe.guidance_scale if is_guided else settings.guidance_scale,
-        steps=settings.steps if settings.steps <= recipe.most else recipe.steps,
-    )
+    return family.scheduler(wanted.scheduler), wanted.guidance_scale if is_guided else settings.guidance_scale
 
 
 def _size(source: Size | None, settings: GenerateSettings, card: ModelCard) -> Size:

@@ -39,6 +39,8 @@ class ModelCard(Struct, frozen=True, kw_only=True):
     parameters: int = 0
     reads_guidance: bool = False
     """Whether it is a consistency model that is told the guidance scale, and so not guided by two prompts."""
+    few_steps: str = ""
+    """What the person or its card says: a kind of `engine.few_steps.KINDS`, “no”; empty where nothing is said."""
 
 
 class Entry(Struct, frozen=True, kw_only=True):

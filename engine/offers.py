@@ -28,10 +28,13 @@ class Offer(NamedTuple):
 
 
 def can_draw(entry: Entry) -> bool:
-    """Whether it is a model of a family that Easel runs, in a form that it draws from; its drive may be away."""
-    return (
-        entry.sort in _DRAW and entry.state in ("here", "missing") and entry.family in FAMILIES and not entry.is_pickle
-    )
+    """Whether it is a model of a family that Easel runs; its drive may be away."""
+    return entry.sort in _DRAW and entry.state in ("here", "missing") and entry.family in FAMILIES
+
+
+def safest(twins: list[Entry]) -> list[Entry]:
+    """Of those that one name means, the ones that are no pickles: many a model was published in both forms."""
+    return [each for each in twins if not each.is_pickle] or twins
 
 
 def is_called(entry: Entry, name: str) -> bool:
@@ -78,7 +81,8 @@ def meant(offered: Sequence[Offer], value: str) -> Offer | None:
     if exact:
         return exact
     found = [each for each in offered if each.entry.path == value or is_called(each.entry, value)]
-    return found[0] if len(found) == 1 else None
+    twins = safest([each.entry for each in found])
+    return next((each for each in found if each.entry is twins[0]), None) if len(twins) == 1 else None
 
 
 def _name(entry: Entry) -> str:

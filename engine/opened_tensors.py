@@ -4,17 +4,22 @@ from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING
 
 from engine.formats.places import Place, turned
+from engine.library.converted_pickles import as_safetensors
 from engine.library.opened_weights import Stored, Weights, files_of
+from engine.patience import told
 
 if TYPE_CHECKING:
     from torch import Tensor
 
 
 def reader(weights: Weights) -> "Callable[[str], Tensor]":
-    """Reads tensors by their names, as the files have them. Raises what safetensors raises for a damaged file."""
+    """Reads tensors by their names, as the files have them; PyTorch's files from copies, made now where none are.
+
+    Raises what safetensors raises for a damaged file, and EaselError for what cannot be copied.
+    """
     from safetensors import safe_open
 
-    files = [safe_open(file, "pt") for file in files_of(weights)]
+    files = [safe_open(as_safetensors(file, told), "pt") for file in files_of(weights)]
     return lambda name: _tensor(files[weights.tensors[name].file], weights.tensors[name])
 
 

@@ -50,6 +50,11 @@ def paced(report: Report) -> Report:
     return told
 
 
+def told(what: str, done: float) -> None:
+    """Tell whoever listens, a Report itself: for what is reached by ways that hand none down."""
+    _reporter.get()(what, done)
+
+
 class Wait(Generic[T]):
     """Work begun on a thread of its own. Who was called off leaves it; it may be waited for again later."""
 

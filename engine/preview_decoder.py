@@ -9,7 +9,7 @@ from msgspec import Meta, Struct
 
 from engine.components import Component, load
 from engine.errors import BadInput, EaselError
-from engine.formats.safetensors import read_header
+from engine.formats.headers import header_of
 from engine.library.recognise import read_json, weights
 
 _log = logging.getLogger(__name__)
@@ -98,7 +98,7 @@ def _check(folder: Path, latent_channels: int) -> None:
         _refuse(folder, f"its configuration is not sound ({error})", error)
     if config.latent_channels != latent_channels:
         _refuse(folder, f"it reads {config.latent_channels} channels, the model has {latent_channels}")
-    tensors = read_header(weights(folder)).tensors.values()
+    tensors = header_of(weights(folder)).tensors.values()
     if sum(tensor.end - tensor.begin for tensor in tensors) > _MAX_BYTES:
         _refuse(folder, "it is no small one")
 

@@ -15,7 +15,7 @@ from typing import NamedTuple
 
 import msgspec
 
-from engine import keeping, paths, pictures
+from engine import keeping, paths, pictures, rest
 from engine.child import Child
 from engine.errors import BadInput, EaselError
 from engine.librarian import Librarian
@@ -59,6 +59,8 @@ DEATHS_A_MINUTE = 3
 """So many, and no further worker is started until the next request."""
 GRACE_SECONDS = 10.0
 """How long a worker may take to obey a cancel, beyond two of its steps, before it is killed."""
+LOOK_SECONDS = 5.0
+"""Between two looks at the sensors, where drawing is to rest on the battery or when it is hot."""
 
 
 class _Ended(NamedTuple):
@@ -91,6 +93,10 @@ class _Job:
         self.attempts = 0
         self.cancelled = False
         self.is_held = False
+        """Whether the person wants it to wait."""
+        self.rests = ""
+        """Why it waits otherwise: a sentence."""
+        self.never_rests = False
         self.stops_after = False
         """Whether it ends with the picture that is being made."""
 
@@ -100,6 +106,12 @@ class _Job:
         if isinstance(order, Lay):
             return msgspec.structs.replace(order, part=part, pictures=tuple(self.paths))
         return msgspec.structs.replace(order, part=part, previews=previews, deaths=self.attempts)
+
+    @property
+    def pause(self) -> Pause:
+        """Whether its picture is to wait."""
+        why = "" if self.is_held else self.rests
+        return Pause(job=self.request.job, on=self.is_held or bool(self.rests), why=why)
 
     @property
     def stem(self) -> str:
@@ -123,6 +135,8 @@ class Service:
         self._is_ready = False
         self._deaths: deque[float] = deque(maxlen=DEATHS_A_MINUTE)
         self._kill_at: float | None = None
+        self._look_at = 0.0
+        """When the sensors are to be read next."""
         self._seconds_a_step = 0.0
         self._previews = Path(tempfile.gettempdir())
         self._librarian = Librarian(tell, is_drawing=lambda: self._running is not None)
@@ -154,6 +168,7 @@ class Service:
                     return
                 try:
                     self._handle(item)
+                    self._rest_or_go_on()
                 except EaselError as error:
                     _log.info("%s", type(error).__name__)
                     self._tell(_failed(error))
@@ -181,16 +196,19 @@ class Service:
             self._child.kill()
 
     def _next(self) -> "Request | _Heard | _Ended | _Stop | None":
-        wait = None if self._kill_at is None else max(0.0, self._kill_at - time.monotonic())
+        look_at = self._look_at if self._running is not None and rest.is_asked(self._preferences) else None
+        due = min((each for each in (self._kill_at, look_at) if each is not None), default=None)
         try:
-            return self._inbox.get(timeout=wait)
+            return self._inbox.get(timeout=None if due is None else max(0.0, due - time.monotonic()))
         except queue.Empty:
             return None
 
     def _handle(self, item: "Request | _Heard | _Ended | None") -> None:
         match item:
-            case None:
+            case None if self._kill_at is not None and time.monotonic() >= self._kill_at:
                 self._overdue()
+            case None:
+                pass  # the sensors are to be read, as after everything else
             case _Heard(worker, event):
                 if worker == self._worker:
                     self._hear(event)
@@ -211,7 +229,7 @@ class Service:
             case Keep():
                 keeping.keep(item.value)
                 if isinstance(item.value, Preferences):
-                    self._preferences = item.value
+                    self._preferences, self._look_at = item.value, 0.0
                     self._renew()
             case Recent():
                 folder = Path(item.folder) if item.folder else paths.pictures()
@@ -239,11 +257,11 @@ class Service:
         if not self._is_ready or self._child is None:
             return
         if self._running is None and self._jobs:
-            self._running = self._jobs.popleft()
+            self._running, self._look_at = self._jobs.popleft(), 0.0
         job = self._running
         if job is not None:
-            if job.is_held:  # by a worker that does not know it yet
-                self._child.send(Pause(job=job.request.job, on=True))
+            if job.pause.on:  # of which this worker may not know yet
+                self._child.send(job.pause)
             part = job.folder / f".easel-{os.getpid()}-{next(_numbers)}.png{paths.PART}"
             self._child.send(job.next(str(part), str(self._previews)))
 
@@ -268,9 +286,24 @@ class Service:
 
     def _hold(self, pause: Pause) -> None:
         for job in [job for job in (self._running, *self._jobs) if job and job.request.job == pause.job]:
+            if job.rests and not job.is_held and not pause.on:
+                job.rests, job.never_rests = "", True
             job.is_held = pause.on
             if job is self._running and self._child is not None:
-                self._child.send(pause)
+                self._child.send(job.pause)
+
+    def _rest_or_go_on(self) -> None:
+        """Let the running job rest, or go on, as the sensors say and the person wants."""
+        job = self._running
+        if job is None or job.never_rests or time.monotonic() < self._look_at:
+            return
+        self._look_at = time.monotonic() + LOOK_SECONDS
+        asked = rest.is_asked(self._preferences)
+        why = rest.reason(rest.look(), self._preferences, job.rests) if asked else ""
+        if why != job.rests:
+            job.rests = why
+            if self._child is not None:
+                self._child.send(job.pause)
 
     def _overdue(self) -> None:
         """The worker did not obey a cancel in time."""

@@ -22,6 +22,8 @@ MAX_PATH = 4096
 SWITCH = ("off", "on")
 LANCZOS = "Lanczos"
 """The upscaler that is always there."""
+LATENT = "Latent"
+"""What enlarges the latents of a first drawing, rather than its picture."""
 MAX_SEED = 2**53 - 1
 """What a double, and so every reader of JSON, holds exactly."""
 
@@ -135,7 +137,9 @@ class GenerateSettings(Struct, frozen=True, kw_only=True, tag="settings"):
     upscaler: Annotated[
         str,
         Setting(
-            "Upscaler", "What enlarges a picture before it is drawn again: “Lanczos”, or one you have.", where="source"
+            "Upscaler",
+            "What enlarges a picture before it is drawn again: “Lanczos”, “Latent”, or one you have.",
+            where="source",
         ),
     ] = LANCZOS
     clip_skip: Annotated[
@@ -244,6 +248,11 @@ class GenerateSettings(Struct, frozen=True, kw_only=True, tag="settings"):
     ] = "auto"
 
     @property
+    def enlarges_latents(self) -> bool:
+        """Whether the second drawing begins with the latents of the first."""
+        return self.upscaler.strip().casefold() == LATENT.casefold()
+
+    @property
     def task(self) -> Task:
         """What is to be done, by what is given."""
         if not self.source:
@@ -270,6 +279,17 @@ class Preferences(Struct, frozen=True, kw_only=True, tag="preferences"):
     low_priority: Annotated[
         str,
         Setting("Let other programs go first", "Draw with what the others leave of the processor.", choices=SWITCH),
+    ] = "off"
+    rest_on_battery: Annotated[
+        str, Setting("Rest on the battery", "Draw only while the computer is plugged in.", choices=SWITCH)
+    ] = "off"
+    rest_when_hot: Annotated[
+        str,
+        Setting(
+            "Rest when hot",
+            "Let the processor cool down, where the system says how warm it is, as Linux does.",
+            choices=SWITCH,
+        ),
     ] = "off"
 
 
@@ -371,6 +391,12 @@ def _check_ways(settings: GenerateSettings) -> None:
             f"Guidance cannot go from {settings.guidance_start:g} to {settings.guidance_end:g} of the steps.",
             "Let it start before it ends.",
             where="guidance_start",
+        )
+    if settings.upscale_factor > 1 and settings.enlarges_latents:
+        raise BadInput(
+            f"“{LATENT}” enlarges what was drawn, and a source was not.",
+            f"Choose “{LANCZOS}”, or an upscaler you have.",
+            where="upscaler",
         )
     if settings.upscale_factor > 1 and settings.seamless != "off":
         raise BadInput(

@@ -8,8 +8,8 @@ from msgspec import Struct
 from engine.controls import KINDS
 from engine.errors import BadInput, closest, shown
 
-MAX_PROMPT = 20_000
-"""Characters; some hundred times what a text encoder reads, and few enough for every text box."""
+MAX_PROMPT = 200_000
+"""Characters; some thirty thousand words, and few enough for every text box."""
 MAX_ADAPTERS = 100
 """LoRAs or control pictures of one picture."""
 ControlMode = Literal["balanced", "prompt", "control"]
@@ -123,7 +123,8 @@ def check_uses(
                 "Use shares of the steps from 0 to 1, the first one smaller.",
                 where="controls",
             )
-        for value, known in ((control.mode, get_args(ControlMode)), (control.shows, ("", *KINDS))):
+        words = ((control.kind, tuple(KINDS)), (control.mode, get_args(ControlMode)), (control.shows, ("", *KINDS)))
+        for value, known in words:
             if value not in known:
                 advice = closest(value, [name for name in known if name])
                 raise BadInput(f"A control cannot be “{shown(value)}”.", advice, where="controls")

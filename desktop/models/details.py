@@ -1,6 +1,5 @@
 """The right side of the Models screen: what the chosen entry is, and what can be done with it."""
 
-from msgspec import structs
 from PySide6.QtCore import QSize, Qt, Signal
 from PySide6.QtGui import QImage, QPixmap
 from PySide6.QtWidgets import QFrame, QMenu, QScrollArea, QStackedWidget, QWidget
@@ -99,9 +98,9 @@ class Details(QFrame):
 
     def _show_trouble(self, entry: Entry) -> None:
         if entry.state == "here":
-            if entry.is_pickle and can_draw(structs.replace(entry, is_pickle=False)):
+            if entry.is_pickle and can_draw(entry):
                 cause = tr("This is a model in a file of PyTorch's.")
-                advice = tr("Easel draws from .safetensors files and folders. Look for one of it.")
+                advice = tr("Nothing in it is run: it is drawn with from a safe copy, made in Easel's cache, once.")
                 self._notice.say(cause, advice, tone="news")
             else:
                 self._notice.hide()

@@ -11,6 +11,7 @@ from engine.adapters.lora_groups import grouped
 from engine.adapters.lora_layers import Layer, Modules, layers_of
 from engine.components import Delta
 from engine.errors import BadInput
+from engine.formats.lora_keys import BUNDLED
 from engine.formats.safetensors import read_header
 
 MAX_WEIGHT = 100.0
@@ -44,7 +45,8 @@ def read_lora(path: Path, modules: Modules) -> LoraFile:
     layers = layers_of(path, header, groups, modules)
     placed = {layer.place for layer in layers}
     used = sum(len(group.tensors) for group in groups if placed & {piece.place for piece in group.pieces})
-    return LoraFile(path, tuple(layers), blocks_of(modules.get("unet", {})), len(header.tensors) - used)
+    bundled = sum(name.startswith(BUNDLED) for name in header.tensors)
+    return LoraFile(path, tuple(layers), blocks_of(modules.get("unet", {})), len(header.tensors) - bundled - used)
 
 
 def deltas(

@@ -32,8 +32,6 @@ class FluxControlNets(Placed, FluxMultiControlNetModel):
         self.uses = tuple(uses)
         self.modes = [_mode(*each) for each in zip(nets, uses, strict=True)]
         """The kind of each control image, as a Union net knows it."""
-        self.draws = len(self.uses) if nets[0].input_hint_block is None else 0
-        """How often a pipeline asks the picture's generator, each time for noise like latents, before its own noise."""
         self._blocks: tuple[int, int] = (denoiser["num_layers"], denoiser["num_single_layers"])
         _check_alike(nets, ("conditioning_embedding_channels", "guidance_embeds"))
 

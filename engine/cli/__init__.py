@@ -15,7 +15,7 @@ from engine import paths, pictures
 from engine.bench import measured
 from engine.cli import models
 from engine.cli.terminal import finish, print_json, status
-from engine.cli.values import axis, control, extension, image_prompt, lora, region
+from engine.cli.values import axis, control, extension, image_prompt, in_words, lora, region
 from engine.errors import BAD_INPUT, DONE, FAILED, INTERRUPTED, BadInput, closest
 from engine.families import FAMILIES
 from engine.messages import (
@@ -186,7 +186,7 @@ def _settings(chosen: argparse.Namespace) -> GenerateSettings:
             values[name] = parsed(field, typed)
     if chosen.size is not None:
         sides = chosen.size.lower().split("x")
-        if len(sides) != 2:
+        if len(sides) != 2 or not all(sides):
             raise BadInput(f"Size cannot be {chosen.size[:40]}.", "Use width x height, as in 512x512.")
         for name, side in zip(("width", "height"), sides, strict=True):
             values[name] = parsed(by_name[name], side)
@@ -280,8 +280,8 @@ def _info(chosen: argparse.Namespace) -> int:
         return DONE
     if made is not None:
         for name, value in json.loads(msgspec.json.encode(made)).pop("settings").items():
-            if name != "type":
-                print(f"{name}: {value}")
+            if name != "type" and value not in ("", [], None):
+                print(f"{name}: {in_words(value)}")
         print(f"made by: {made.program}, in {made.seconds:.1f} s")
     elif fields_found:
         for name, value in fields_found.items():

@@ -6,16 +6,19 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from msgspec import structs
+
 from engine import keeping
 from engine.cli.merge import add as add_merge
 from engine.cli.merge import run as run_merge
 from engine.cli.terminal import finish, print_json, status
 from engine.errors import BAD_INPUT, DONE, BadInput, EaselError, closest
 from engine.families import FAMILIES
-from engine.library import index, intake, roots
+from engine.library import entries, index, intake, roots
 from engine.library.catalogue import Catalogue
 from engine.library.conversions import with_conversions
 from engine.library.guess import KINDS
+from engine.library.named import file_at
 from engine.library.scan import scan
 from engine.manners import keep_to, wanted
 from engine.messages import Entry, Failed, ModelCard, Preparing
@@ -143,9 +146,18 @@ def _info(chosen: argparse.Namespace) -> int:
     with _library() as catalogue:
         _look_around(catalogue)
         for name in chosen.names:
-            (entry,) = with_conversions([_found(name, catalogue)])
+            (entry,) = with_conversions([_at(name, catalogue) or _found(name, catalogue)])
             print_json(entry) if chosen.json else _describe(entry)
     return DONE
+
+
+def _at(name: str, catalogue: Catalogue) -> Entry | None:
+    """What a file is taken for that lies outside the library; None for any other name."""
+    path = file_at(name)
+    if path is None or catalogue.entries_at([str(path), str(Path(name).expanduser().absolute())]):
+        return None
+    about = path.stat()
+    return structs.replace(entries.of_file(path), size_bytes=about.st_size, changed=about.st_mtime)
 
 
 def _remove(chosen: argparse.Namespace) -> int:
@@ -249,8 +261,14 @@ def _convert_one(name: str, precision: str, as_json: bool) -> None:
     from engine.backends.choice import choose, devices, tried
     from engine.pipelines import components_of
 
+    last = Preparing(what="")
+
     def report(what: str, done: float) -> None:
-        _report(as_json, what, done)
+        nonlocal last
+        step = Preparing(what=what, done=round(done, 3))
+        if step != last:
+            _report(as_json, step.what, step.done)
+        last = step
 
     backend = "auto" if precision == "auto" else "openvino"
     device = choose(tried(devices(), backend, precision, report), backend, precision)

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import msgspec
 
-from engine.errors import BadInput
+from engine.errors import BadInput, closest, shown
 from engine.messages import Axis
 from engine.settings import ControlUse, Extension, ImagePrompt, LoraUse, fields, parsed
 from engine.uses import RegionUse
@@ -15,8 +15,11 @@ def axis(typed: str) -> Axis:
     """A setting and its values, from "steps=10,20,30" or, where values have commas, "prompt=a cat;a dog"."""
     name, _, values = typed.partition("=")
     field = next((field for field in fields() if field.flag == f"--{name.strip()}" or field.name == name.strip()), None)
-    if field is None or not values:
-        raise BadInput(f"A grid cannot go over “{typed[:40]}”.", "Use NAME=VALUE,VALUE, as in steps=10,20.")
+    if field is None:
+        advice = closest(name.strip(), [each.name for each in fields() if each.name != "count"])
+        raise BadInput(f"A grid cannot go over “{shown(name.strip())}”: that is no setting.", advice)
+    if not values:
+        raise BadInput(f"The grid over “{field.name}” has no values.", "Use NAME=VALUE,VALUE, as in steps=10,20.")
     split = values.split(";" if ";" in values else ",")
     return Axis(name=field.name, values=tuple(parsed(field, value.strip()) for value in split))
 
@@ -97,3 +100,12 @@ def _with_weight(typed: str) -> tuple[str, float]:
         return (name, float(weight)) if colon else (typed, 1.0)
     except ValueError:
         return typed, 1.0
+
+
+def in_words(value: object) -> str:
+    """A value of a record as people read it: of lists what is said in them, one behind the other."""
+    if isinstance(value, list):
+        return "; ".join(map(in_words, value))
+    if isinstance(value, dict):
+        return ", ".join(f"{name} {in_words(each)}" for name, each in value.items() if each not in (None, "", []))
+    return str(value)

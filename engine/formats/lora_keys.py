@@ -14,6 +14,8 @@ from typing import NamedTuple
 from engine.formats.flux_keys import Shapes, original_pieces
 
 DOWN, UP, ALPHA = ".lora_down.weight", ".lora_up.weight", ".alpha"
+BUNDLED = "bundle_emb."
+"""What the names of an embedding's tensors begin with inside a LoRA, before its own name: A1111's form."""
 
 _PREFIXES = {"unet": "lora_unet_", "text_encoder": "lora_te_"}
 

@@ -10,6 +10,9 @@ too, as ComfyUI does, and told kindly where it is none."""
 SAFETENSORS = SUFFIXES[:2]
 """Of the files that models and their parts are read from where they lie."""
 
+WEIGHTS = SUFFIXES[:-2]
+"""Of the files that may hold weights that Easel reads."""
+
 
 def name_of(path: PurePath | str) -> str:
     """A file's name without its ending; a folder's whole, for “v1.5” ends in nothing."""

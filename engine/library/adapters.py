@@ -9,7 +9,7 @@ from engine.library.preprocessors import model_for
 from engine.library.shelves import called, named
 from engine.messages import Adapters, ChosenLora, ModelCard
 from engine.prompt import parse
-from engine.settings import LANCZOS, GenerateSettings, LoraUse
+from engine.settings import LANCZOS, LATENT, GenerateSettings, LoraUse
 
 
 def needed(settings: GenerateSettings, card: ModelCard) -> Adapters:
@@ -57,13 +57,13 @@ def _lora(use: LoraUse, card: ModelCard, *, can_be_path: bool = False) -> Chosen
 
 
 def _upscaler(name: str) -> str:
-    if name.strip().casefold() in ("", LANCZOS.casefold()):
+    if name.strip().casefold() in ("", LANCZOS.casefold(), LATENT.casefold()):
         return ""
     path = called("upscaler", name, "upscaler") or file_at(name)
     if path is None:
         raise BadInput(
             f"There is no upscaler named “{name[:80]}”.",
-            closest(name, [LANCZOS, *(each.stem for each in named("upscaler").values())]),
+            closest(name, [LANCZOS, LATENT, *(each.stem for each in named("upscaler").values())]),
             where="upscaler",
         )
     return str(path)

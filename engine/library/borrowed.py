@@ -8,7 +8,8 @@ from engine import paths
 from engine.errors import BadInput, EaselError
 from engine.families import FAMILIES
 from engine.families.family import Family
-from engine.formats.safetensors import SIZES, Tensor, read_header
+from engine.formats.headers import header_of
+from engine.formats.safetensors import SIZES, Tensor
 from engine.library.file_parts import Part, part_at, part_in_file, published
 from engine.library.layouts import Found, part_in
 from engine.library.lenders import lenders, models, t5_words
@@ -138,7 +139,7 @@ def _fits(family: Family, part: str) -> list[_Fit]:
         if part == "vae" and lender.family and not _shares_autoencoder(lender.family, family):
             continue
         try:
-            tensors = read_header(lender.path).tensors
+            tensors = header_of(lender.path).tensors
             inside = part_in(tensors, family, part, alone=True)
             if inside is None or not _is_alike(inside, family, part):
                 continue

@@ -11,6 +11,8 @@ from msgspec import Struct, structs
 from engine.messages import Entry
 from engine.paths import cache
 
+RECIPE = 5
+"""Raised when graphs are made otherwise, so that old ones are made again."""
 NOTE = "source.json"
 """The file in a folder of graphs, and in that of an opened single file, that says what it was made of."""
 _log = logging.getLogger(__name__)
@@ -27,6 +29,8 @@ class Source(Struct, frozen=True, kw_only=True):
     """Path, bytes and time of change in nanoseconds of every file of weights."""
     openvino: str
     """The version that made them."""
+    recipe: int = 0
+    """What RECIPE was."""
 
 
 class _Opened(Struct, frozen=True):
@@ -38,7 +42,9 @@ class _Opened(Struct, frozen=True):
 def source_of(model: Path, precisions: tuple[str, ...], files: list[Path]) -> Source:
     """The note for graphs that are made now."""
     stamps = [(str(file), status.st_size, status.st_mtime_ns) for file in files for status in (file.stat(),)]
-    return Source(model=str(model), precisions=precisions, files=tuple(stamps), openvino=version("openvino"))
+    return Source(
+        model=str(model), precisions=precisions, files=tuple(stamps), openvino=version("openvino"), recipe=RECIPE
+    )
 
 
 def read(folder: Path) -> Source | None:
@@ -53,8 +59,8 @@ def read(folder: Path) -> Source | None:
 
 
 def is_outdated(source: Source) -> bool:
-    """Whether a file that it was made of is another one now, or OpenVINO is; one that is not there may come again."""
-    return source.openvino != version("openvino") or any(
+    """Whether a file that it was made of is another one now, or what makes it is; one that is away may come again."""
+    return (source.openvino, source.recipe) != (version("openvino"), RECIPE) or any(
         stamp is not None and stamp != (size, mtime_ns)
         for stamp, size, mtime_ns in ((_stamp(path), size, mtime_ns) for path, size, mtime_ns in source.files)
     )

@@ -7,7 +7,7 @@ import shutil
 import subprocess
 import sys
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import BinaryIO
 
@@ -21,6 +21,7 @@ from engine.formats.magic import WEIGHTS, Form, form_of, refusal
 from engine.formats.pickles import Stored, read_pickle
 from engine.formats.safetensors import SIZES, header_text, read_header
 from engine.formats.steady import Damaged, steady
+from engine.library.opened_weights import SOURCE, Source, put_json, stamp
 from engine.paths import PART, cache, program, ready, unwritten, whole
 from engine.patience import TICK_SECONDS, Report
 from engine.stdio import end_with_parent, own_output
@@ -56,15 +57,16 @@ def as_safetensors(path: Path, report: Report) -> Path:
     Raises BadInput naming a file that holds no weights Easel reads, EaselError where the copy cannot be written, and
     whatever `report` raises, once the process that makes it is gone.
     """
-    form = form_of(path)
-    if form is Form.SAFETENSORS:
-        return path
-    if form not in WEIGHTS:
-        raise refusal(path, form)
     target = _copy_of(path)
-    if not target.is_file():
+    if not target.is_file():  # looked for first: telling a zip's form takes time, and single tensors are asked for
+        form = form_of(path)
+        if form is Form.SAFETENSORS:
+            return path
+        if form not in WEIGHTS:
+            raise refusal(path, form)
         _clear(ready(target.parent.parent), target.parent)
         with whole(ready(target.parent) / target.name) as part:
+            put_json(target.parent.parent / SOURCE, Source(str(path.resolve()), {}))
             _convert(path, part, report)
             read_header(part)
             if _copy_of(path) != target:
@@ -74,18 +76,28 @@ def as_safetensors(path: Path, report: Report) -> Path:
     return target
 
 
+def uncopied(files: Iterable[Path]) -> list[Path]:
+    """Those of the files, each once, that must be copied before their numbers can be read. Raises BadInput."""
+    new = [each for each in dict.fromkeys(files) if not _copy_of(each).is_file()]
+    return [each for each in new if form_of(each) is not Form.SAFETENSORS]
+
+
+def copies() -> Path:
+    """Where the copies lie: a folder for each file, which says in SOURCE whose it is."""
+    return cache("safetensors")
+
+
 def _copy_of(path: Path) -> Path:
     """Where the copy is, or will be: a folder for the file's place, one in it for what it is now, its own name."""
-    status = path.stat()
+    size, mtime_ns = stamp(path)
     place = hashlib.sha256(str(path.resolve()).encode(errors="surrogateescape")).hexdigest()[:20]
-    now = f"{_RECIPE}-{status.st_size:x}-{status.st_mtime_ns:x}"
-    return cache("safetensors") / place / now / f"{path.stem}.safetensors"
+    return copies() / place / f"{_RECIPE}-{size:x}-{mtime_ns:x}" / f"{path.stem}.safetensors"
 
 
 def _clear(folder: Path, kept: Path) -> None:
     """Remove copies of what the file was before, and what a process that is gone left half made."""
     for old in folder.iterdir():
-        if old != kept:
+        if old != kept and old.is_dir():
             shutil.rmtree(old, ignore_errors=True)
     for part in kept.glob(f".*{PART}"):
         owner = part.name.split(".")[-2]

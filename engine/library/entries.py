@@ -9,6 +9,7 @@ from engine.controls import KINDS as CONTROLS
 from engine.errors import EaselError
 from engine.families import FAMILIES
 from engine.formats import magic
+from engine.formats.headers import header_of
 from engine.formats.magic import Form
 from engine.formats.pickles import read_pickle
 from engine.formats.safetensors import Header, read_header
@@ -76,7 +77,7 @@ def of_component(folder: Path) -> Entry:
     try:
         config = read_json(folder / "config.json")
         file = weight_files(folder)[0]
-        guess = guess_header(read_header(file), file.name)
+        guess = guess_header(header_of(file), file.name)
     except EaselError as error:
         return _troubled(entry, "broken", error)
     named = _class_of(config)
@@ -92,7 +93,7 @@ def _of_model(folder: Path, found: Recognised) -> Guess:
     """Its family is certain; the header of its denoiser tells the variant, its scheduler what that predicts."""
     family, part = found.family, found.family.denoiser
     file = weight_files(folder / part)[0]
-    guess = guess_header(read_header(file), folder.name)
+    guess = guess_header(header_of(file), folder.name)
     rests_on = f"The configuration of its {part} is one of {family.label}."
     if guess.family != family.name or guess.refusal:
         return Guess("checkpoint", family.name, rests_on=rests_on)

@@ -6,8 +6,8 @@ from typing import NamedTuple
 
 from engine.errors import BadInput
 from engine.families.family import Family
+from engine.formats.headers import header_of
 from engine.formats.places import Config, Place, shape_at
-from engine.formats.safetensors import read_header
 from engine.formats.sd_keys import current_names
 from engine.library.layouts import Found, part_in
 from engine.library.opened_weights import Stored, Weights, stored
@@ -47,7 +47,7 @@ def part_in_file(file: Path, found: Found, family: Family, part: str, base: Conf
 
 def part_of(file: Path, family: Family, part: str, base: Config | None = None) -> Part:
     """A part that has a file of its own, or lies in a checkpoint of the family; `base` as above. Raises BadInput."""
-    found = part_in(read_header(file).tensors, family, part, alone=True)
+    found = part_in(header_of(file).tensors, family, part, alone=True)
     if found is None:
         raise _odd(file, part, "it holds none that Easel knows")
     return part_in_file(file, found, family, part, base)
@@ -59,7 +59,7 @@ def part_at(folder: Path) -> Part:
     if weights := stored(folder):
         return Part(config, weights)
     files = tuple(weight_files(folder))
-    headers = [read_header(file).tensors for file in files]
+    headers = [header_of(file).tensors for file in files]
     tensors = {
         ours: Stored(place, theirs, header[theirs].shape)
         for place, header in enumerate(headers)

@@ -7,15 +7,15 @@ from pathlib import Path
 
 from engine.errors import BadInput, EaselError, closest
 from engine.families import FAMILIES
-from engine.formats.suffixes import name_of
+from engine.formats.suffixes import SAFETENSORS, name_of
 from engine.library.catalogue import Catalogue, file_of_catalogue
 from engine.library.headers.signs import what
 from engine.library.installed import installed, is_model
-from engine.library.judged import judged
+from engine.library.judged import few_steps_said, judged
 from engine.library.recognise import recognise
 from engine.library.single_file import opened
 from engine.messages import Entry, ModelCard
-from engine.offers import STARTER_NAME, can_draw, is_called, offers
+from engine.offers import STARTER_NAME, can_draw, is_called, offers, safest
 from engine.paths import STARTER
 
 _STATES = {"missing": "is not to be reached now", "broken": "is broken", "foreign": "is not for Easel"}
@@ -64,7 +64,7 @@ def _place_of(name: str, where: str) -> tuple[Path, str]:
             return path.resolve(), name_of(path)
     known = _asked(lambda catalogue: catalogue.named(name) or catalogue.called(name))
     here = [each for each in known if each.state == "here" and is_model(Path(each.path))]
-    usable = _distinct([*filter(can_draw, here), *_own(name, known)]) or here[:1]
+    usable = safest(_distinct([*filter(can_draw, here), *_own(name, known)])) or here[:1]
     if len(usable) > 1:
         named = " or ".join(f"“{each.value}”" for each in offers(usable)[:3])
         raise BadInput(f"“{name[:80]}” is the name of {len(usable)} models.", f"Say which: {named}.", where)
@@ -101,7 +101,11 @@ def _asked(question: Callable[[Catalogue], list[Entry]]) -> list[Entry]:
 def _own(name: str, known: list[Entry]) -> list[Entry]:
     """What lies in Easel's own folder under a name, and the library has not read as it is now."""
     read = {each.path for each in known if each.state == "here"}
-    found = (Entry(path=str(path), name=name_of(path)) for path in installed() if str(path) not in read)
+    found = (
+        Entry(path=str(path), name=name_of(path), is_pickle=path.is_file() and path.suffix.lower() not in SAFETENSORS)
+        for path in installed()
+        if str(path) not in read
+    )
     return [each for each in found if is_called(each, name)]
 
 
@@ -117,9 +121,6 @@ def _refusal(name: str, known: list[Entry], where: str) -> BadInput:
     for each in known:
         if each.state != "here":
             return BadInput(f"The model “{name[:80]}” {_STATES[each.state]}.", each.trouble, where)
-    if known and known[0].is_pickle:
-        cause = f"“{Path(known[0].path).name}” is a PyTorch file, and Easel draws from other forms alone."
-        return BadInput(cause, "Look for a .safetensors file of it.", where)
     return Unknown(f"There is no model named “{name[:80]}”.", closest(name, _names()), where)
 
 
@@ -141,6 +142,7 @@ def _card(path: Path, title: str) -> ModelCard:
         size_bytes=found.size_bytes,
         parameters=found.parameters,
         reads_guidance=found.reads_guidance,
+        few_steps=few_steps_said(path),
     )
 
 

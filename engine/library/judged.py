@@ -14,6 +14,7 @@ from engine.library.headers.answers import answers, settled
 from engine.library.opened_weights import stamp
 from engine.messages import Entry
 
+_ABOUT = "few steps"
 _INSTANT = 0.01
 """Seconds by which the same time may differ, once it was written as a fraction."""
 _log = logging.getLogger(__name__)
@@ -32,8 +33,18 @@ def judged(file: Path) -> Guess:
     return settled(guess, answers(guess, sidecars.read(file)))
 
 
+def few_steps_said(model: Path) -> str:
+    """What is said of a model's few steps: the person's own answer, “no” among them, else what is known of the file or
+    the folder and what lies beside it; empty for nothing.
+    """
+    entry = _seen(model)
+    told = dict(entry.answers).get(_ABOUT, "") if entry else ""
+    known = entry.variants if entry else judged(model).variants if model.is_file() else ()
+    return told or next((each.removeprefix(f"{_ABOUT}: ") for each in known if each.startswith(f"{_ABOUT}: ")), "")
+
+
 def _seen(file: Path) -> Entry | None:
-    """What the library has of the file, if that is as it was."""
+    """What the library has of a folder, or of a file that is as it was."""
     if not file_of_catalogue().is_file():
         return None
     try:
@@ -45,8 +56,10 @@ def _seen(file: Path) -> Entry | None:
         entry = catalogue.entry(str(file))
     finally:
         catalogue.close()
-    size, mtime_ns = stamp(file)
     if entry is None or entry.state not in ("here", "foreign"):
         return None
+    if file.is_dir():  # no number tells whether a folder is as it was, and its answers hold
+        return entry
+    size, mtime_ns = stamp(file)
     is_same = entry.size_bytes == size and abs(entry.changed - mtime_ns / 1e9) < _INSTANT
     return entry if is_same else None

@@ -8,7 +8,7 @@ from typing import Literal, NamedTuple, get_args
 
 from engine import paths
 from engine.errors import EaselError
-from engine.formats.suffixes import SAFETENSORS
+from engine.formats.suffixes import WEIGHTS
 from engine.library import shelves
 from engine.library.installed import installed
 from engine.library.judged import judged
@@ -44,7 +44,7 @@ def lenders(kind: Lent) -> list[Lender]:
     found = {
         path: Lender(path, each.family)
         for path, each in known.items()
-        if path.suffix.lower() in SAFETENSORS and _may_lend(kind, each.sort, each.state == "foreign") and _is_here(each)
+        if path.suffix.lower() in WEIGHTS and _may_lend(kind, each.sort, each.state == "foreign") and _is_here(each)
     }
     for path in _own_files():
         if path not in known:
@@ -105,7 +105,7 @@ def _own_files() -> Iterator[Path]:
     folders = [paths.models(), *(paths.adapters(FOLDERS[kind])[0] for kind in ("text_encoder", "vae"))]
     for folder in Walk([Root(each, "unknown", str(each)) for each in folders]):
         for thing in folder.things:
-            if thing.form == "file" and not thing.is_unfinished and thing.path.lower().endswith(SAFETENSORS):
+            if thing.form == "file" and not thing.is_unfinished and thing.path.lower().endswith(WEIGHTS):
                 yield Path(thing.path)
 
 

@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 from engine.errors import BadInput
 from engine.families import FAMILIES
 from engine.families.family import Family
-from engine.formats.safetensors import read_header
+from engine.formats.headers import header_of
 from engine.library.opened_weights import files_of, stored
 
 WEIGHTS = (
@@ -16,6 +16,10 @@ WEIGHTS = (
     "diffusion_pytorch_model.fp16.safetensors", "model.fp16.safetensors",
 )  # fmt: skip
 """Of a part, the likeliest first; many a published folder has half precision only."""
+PICKLED = (
+    "diffusion_pytorch_model.bin", "pytorch_model.bin", "diffusion_pytorch_model.fp16.bin", "pytorch_model.fp16.bin",
+)  # fmt: skip
+"""The same in PyTorch's form, which folders of 2022 have alone; read from copies."""
 _CONFIGS = {"scheduler": "scheduler_config.json", "tokenizer": "tokenizer_config.json"}
 TOKENIZER_FILES = {"CLIPTokenizer": ("vocab.json", "merges.txt"), "T5Tokenizer": ("tokenizer.json",)}
 T5_PIECES = "spiece.model"
@@ -86,7 +90,7 @@ def weights(part: Path) -> Path:
         return part
     if opened := stored(part):
         return files_of(opened)[0]
-    for name in WEIGHTS:
+    for name in (*WEIGHTS, *PICKLED):
         if (part / name).is_file():
             return part / name
     raise missing(part / WEIGHTS[part.name.startswith("text_encoder")])
@@ -99,9 +103,11 @@ def weight_files(part: Path) -> list[Path]:
     """
     if opened := stored(part):
         return files_of(opened)
-    for name in WEIGHTS:
+    for name in (*WEIGHTS, *PICKLED):
+        if (part / name).is_file():
+            break
         index = part / f"{name}.index.json"
-        if not (part / name).is_file() and index.is_file():
+        if index.is_file():
             return [_listed(part, each) for each in sorted(set(map(str, _weight_map(index).values())))]
     return [weights(part)]
 
@@ -110,7 +116,7 @@ def numbers_in(part: Path) -> int:
     """How many numbers the weights of a component are. Raises BadInput."""
     if opened := stored(part):
         return sum(math.prod(tensor.shape) for tensor in opened.tensors.values())
-    headers = map(read_header, weight_files(part))
+    headers = map(header_of, weight_files(part))
     return sum(math.prod(tensor.shape) for header in headers for tensor in header.tensors.values())
 
 
@@ -119,7 +125,7 @@ def file_of(part: Path, tensor: str) -> Path:
     files = weight_files(part)
     if len(files) == 1:
         return files[0]
-    return next(file for file in files if tensor in read_header(file).tensors)
+    return next(file for file in files if tensor in header_of(file).tensors)
 
 
 def parts_of(folder: Path, family: Family) -> dict[str, str]:

@@ -1,8 +1,9 @@
 """A checkpoint in one file, opened as a model folder: configurations, tokenizers, and where every tensor lies.
 
-The folder is small and lies in Easel's cache; the weights stay in their file. What the file lacks is taken from an
-installed model of the same family, or from files that hold one part each. Configurations begin with the published ones
-in `resources/configs`, and the shapes in the file overrule them.
+The folder is small and lies in Easel's cache; the weights stay in their file, and of one of PyTorch's they are read
+from a copy that `converted_pickles` makes when they are wanted. What the file lacks is taken from an installed model of
+the same family, or from files that hold one part each. Configurations begin with the published ones in
+`resources/configs`, and the shapes in the file overrule them.
 """
 
 import hashlib
@@ -15,11 +16,11 @@ from engine import paths
 from engine.errors import BadInput
 from engine.families import FAMILIES
 from engine.families.family import Family
+from engine.formats.headers import header_of
 from engine.formats.places import Config
-from engine.formats.safetensors import Tensor, read_header
+from engine.formats.safetensors import Tensor
 from engine.library import lenders
 from engine.library.borrowed import borrowed, lacking, needs_words, tokenizer_of, with_words
-from engine.library.converted_pickles import as_safetensors
 from engine.library.file_parts import Part, part_in_file, published
 from engine.library.headers.predictions import prediction_of
 from engine.library.layouts import denoiser_in, part_in
@@ -41,14 +42,13 @@ def opened(path: Path, family: str = "", variants: Collection[str] = ()) -> Path
     for a file that is damaged, of a kind that Easel does not run, or that lacks a part nobody installed can give.
     """
     path = path.resolve()
-    header = read_header(path)
-    kind = FAMILIES[family] if family else _family(path, header.tensors)
+    kind = FAMILIES[family] if family else _family(path, header_of(path).tensors)
     variants = {_V, _EPSILON, _ZERO_SNR}.intersection(variants)
     told = f"{RECIPE} {path} {kind.name} {sorted(variants)}"
     folder = home() / hashlib.sha256(told.encode("utf-8", "surrogateescape")).hexdigest()[:20]
     if not _is_current(folder):
         beside = [path.with_name(path.stem + ending) for ending in VAES]
-        own = _own(path, next((each for each in beside if each.is_file()), None), header.tensors, kind)
+        own = _own(path, next((each for each in beside if each.is_file()), None), header_of(path).tensors, kind)
         lacks = [part for part in filter(is_heavy, kind.components) if part not in own or needs_words(kind, part)]
         checksum = lenders.checksum() if lacks else ""  # before they are looked for: what comes meanwhile is then seen
         parts = _complete(path, kind, own, lacks)
@@ -84,8 +84,7 @@ def _own(path: Path, beside: Path | None, tensors: Mapping[str, Tensor], family:
     for part in filter(is_heavy, family.components):
         found, file = part_in(tensors, family, part), path
         if part == "vae" and beside:
-            file = as_safetensors(beside, lambda what, done: None)
-            found = part_in(read_header(file).tensors, family, part, alone=True)
+            file, found = beside, part_in(header_of(beside).tensors, family, part, alone=True)
         if found:
             parts[part] = part_in_file(file, found, family, part)
     return parts
@@ -130,7 +129,7 @@ def _predicts_v(denoiser: Config, family: Family, path: Path, variants: Collecti
     """Whether it predicts velocity; of a family with both kinds one tensor tells, save of inpainting models."""
     if not family.velocity_latents or denoiser["in_channels"] != 4 or not {_V, _EPSILON}.isdisjoint(variants):
         return _V in variants
-    return prediction_of(path, read_header(path)) == _V
+    return prediction_of(path, header_of(path)) == _V
 
 
 def _write(making: Path, family: Family, parts: Mapping[str, Part], scheduler: Config) -> None:

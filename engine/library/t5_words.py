@@ -2,12 +2,13 @@
 
 import base64
 import hashlib
+import math
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
 from engine.errors import BadInput, EaselError
-from engine.formats.safetensors import Tensor, read_header
+from engine.formats.headers import bytes_of, header_of
 from engine.formats.sentence_pieces import MAX_BYTES, Pieces, read_pieces
 from engine.library.recognise import T5_PIECES, TOKENIZER_FILES, read_json
 from engine.paths import cache, ready, whole
@@ -50,11 +51,11 @@ def words_in(places: Iterable[Path], vocabulary: int) -> Path | None:
 
 def words_within(file: Path) -> Path | None:
     """A folder with the tokenizer that a text encoder's file carries with it; None where it has none."""
-    header = read_header(file)
-    inside = next((each for name, each in header.tensors.items() if name.rpartition(".")[2] == _TENSOR), None)
-    if inside is None or inside.dtype not in ("U8", "I8") or inside.end - inside.begin > MAX_BYTES:
+    tensors = header_of(file).tensors
+    name = next((name for name in tensors if name.rpartition(".")[2] == _TENSOR), None)
+    if name is None or tensors[name].dtype not in ("U8", "I8") or math.prod(tensors[name].shape) > MAX_BYTES:
         return None
-    content = _bytes_of(file, inside)
+    content = bytes_of(file, name)
     folder = ready(cache("words") / hashlib.sha256(content).hexdigest()[:20])
     if not (folder / T5_PIECES).is_file():
         with whole(folder / T5_PIECES) as part:
@@ -68,13 +69,6 @@ def _has_words(folder: Path, vocabulary: int) -> bool:
     except EaselError:  # damaged, or of another model
         return False
     return [word for word, _ in pieces[: len(_FIRST)]] == _FIRST and abs(vocabulary - len(pieces)) < _MOST_UNUSED
-
-
-def _bytes_of(file: Path, tensor: Tensor) -> bytes:
-    with file.open("rb") as opened:
-        length = int.from_bytes(opened.read(8), "little")
-        opened.seek(8 + length + tensor.begin)
-        return opened.read(tensor.end - tensor.begin)
 
 
 def _is_piece(found: Any) -> bool:

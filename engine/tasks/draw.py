@@ -9,7 +9,7 @@ from msgspec import structs
 from PIL import Image, ImageOps
 from PIL.PngImagePlugin import PngInfo
 
-from engine.expand import few_steps_of
+from engine.expand import few_steps_note
 from engine.families import FAMILIES
 from engine.memory import Plan
 from engine.messages import Adapters, Draw, ModelCard
@@ -23,7 +23,7 @@ from engine.tasks.left_aside import left_aside
 from engine.tasks.masks import outpainted, part
 from engine.tasks.preprocessors import control_image
 from engine.tasks.sources import Source, framed, read_mask, read_photo, read_source, written_back
-from engine.tasks.stages import Enlarging, Ensemble, Made, Redrawing, fitted, redrawing, refined
+from engine.tasks.stages import Continued, Enlarging, Ensemble, Made, Redrawing, fitted, redrawing, refined
 
 Back = Callable[[Image.Image], Image.Image]
 
@@ -57,7 +57,7 @@ class Prepared(NamedTuple):
     @property
     def pipeline(self) -> Any:
         """The diffusers pipeline of the first drawing; None where nothing is drawn."""
-        return next((each.pipeline for each in self.stages if isinstance(each, (Redrawing, Ensemble))), None)
+        return next((each.pipeline for each in self.stages if isinstance(each, (Redrawing, Ensemble, Continued))), None)
 
 
 class Drawn(NamedTuple):
@@ -100,10 +100,18 @@ def prepare(pipelines: Pipelines, order: Draw, plan: Plan, report: Report) -> Pr
         ]
     else:
         drawing = redrawing(pipelines, order, settings, nets, task.given)
-        stages.append(refined(pipelines, order, drawing, device, report))
+        first = refined(pipelines, order, drawing, device, report)
+        again = None
         if largest is not settings:
-            stages.append(Enlarging.by(order.adapters.upscaler, _size(largest), device, source))
-            stages.append(redrawing(pipelines, order, largest, nets, Given(controls=_controls(largest, adapters))))
+            again = redrawing(pipelines, order, largest, nets, Given(controls=_controls(largest, adapters)))
+        if first and again and settings.enlarges_latents and again.given.mask is None:
+            stages.append(Continued(first, again))
+        else:
+            stages.append(first)
+            if largest is not settings:
+                stages += [Enlarging.by(order.adapters.upscaler, _size(largest), device, source), again]
+        if settings.enlarges_latents and again and again.given.mask is not None:
+            notes = (*notes, "A model made for inpainting draws from no latents, so Lanczos enlarges.")
     return Prepared(
         tuple(each for each in stages if each is not None), source, task.back, task.photo,
         (*notes, *_notes(task.photo)),
@@ -151,10 +159,8 @@ def _load(pipelines: Pipelines, order: Draw, plan: Plan, report: Report) -> tupl
         notes = (*notes, "Decoded in tiles, so the edges of the picture may not quite meet.")
     for decoder in (pipelines.vae, pipelines.preview_decoder):
         _tile(decoder, plan.tile)
-    if few_steps_of(order.settings, card):
-        quick = order.settings
-        said = f"{quick.scheduler}, guidance scale {quick.guidance_scale:g}, {quick.steps} steps"
-        notes = (*notes, f"This is made for few steps, so it is drawn with {said}.")
+    if quick := few_steps_note(order.settings, card):
+        notes = (*notes, quick)
     left = (*FAMILIES[card.family].notes(order.settings), *left_aside(order.settings, card))
     return (*plan.notes, *left, *notes, *(() if loaded else pipelines.notes))
 

@@ -51,7 +51,7 @@ def generate(
     The noise comes from torch's generator on the CPU, so a seed starts every backend alike.
     Raises Overflowed where the model gives no numbers, rather than a black picture.
     """
-    pixels: np.ndarray = _run(pipeline, settings, words, on_step, given or Given())
+    pixels: np.ndarray = _run(pipeline, settings, words, on_step, given or Given(), "np")
     _check(np.isfinite(pixels).all())
     return pipeline.image_processor.numpy_to_pil(pixels)[0]
 
@@ -67,12 +67,15 @@ def _check(finite: Any) -> None:
 def begin(
     pipeline: Any, settings: GenerateSettings, words: Conditioning, on_step: OnStep, given: Given
 ) -> torch.Tensor:
-    """The latents [1, c, h, w] of a picture that is drawn as far as `given.end`, for another model to finish."""
-    return _run(pipeline, settings, words, on_step, given)[None]
+    """The latents [1, c, h, w] of a picture that is drawn as far as `given.end`, for another run to go on from."""
+    latents: torch.Tensor = _run(pipeline, settings, words, on_step, given, "latent")[None]
+    return latents if latents.ndim == 4 else _unpacked(pipeline, settings, latents)
 
 
-def _run(pipeline: Any, settings: GenerateSettings, words: Conditioning, on_step: OnStep, given: Given) -> Any:
-    """Pixels [h, w, 3] in 0 to 1; latents [c, h, w] where the picture is not drawn to its end."""
+def _run(
+    pipeline: Any, settings: GenerateSettings, words: Conditioning, on_step: OnStep, given: Given, kind: str
+) -> Any:
+    """Pixels [h, w, 3] in 0 to 1 of the kind "np"; latents [c, h, w], or FLUX.1's, of the kind "latent"."""
     foreseen = Foresight(pipeline.scheduler)
     noise = torch.Generator("cpu").manual_seed(settings.seed or 0)
     guided = settings.guidance_scale > 1 and _is_guided(pipeline)
@@ -92,7 +95,7 @@ def _run(pipeline: Any, settings: GenerateSettings, words: Conditioning, on_step
             guidance_scale=settings.guidance_scale,
             generator=noise,
             callback_on_step_end=after_step,
-            output_type="np" if given.end == 1 else "latent",
+            output_type=kind,
             **_from_pictures(pipeline, settings, given),
             **_from_prompts_shown(given.shown, guided=guided),
         ).images
@@ -145,6 +148,10 @@ def _spread(pipeline: Any, settings: GenerateSettings, latents: torch.Tensor | N
     """The latents as [1, c, h, w], also of FLUX.1, which has each two by two of them in a row."""
     if latents is None or latents.ndim == 4:
         return latents
+    return _unpacked(pipeline, settings, latents)
+
+
+def _unpacked(pipeline: Any, settings: GenerateSettings, latents: torch.Tensor) -> torch.Tensor:
     return pipeline._unpack_latents(latents, settings.height, settings.width, pipeline.vae_scale_factor)
 
 
@@ -170,7 +177,7 @@ def _from_pictures(pipeline: Any, settings: GenerateSettings, given: Given) -> d
         arguments["denoising_end"] = given.end
     if given.controls:
         uses: tuple[ControlUse, ...] = pipeline.controlnet.uses
-        is_first = given.source is None and hasattr(pipeline, "unet")
+        is_first = is_new and hasattr(pipeline, "unet")
         arguments |= {
             "image" if is_first else "control_image": list(given.controls),
             "controlnet_conditioning_scale": [each.weight for each in uses],

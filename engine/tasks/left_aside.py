@@ -40,7 +40,7 @@ def is_refined(settings: GenerateSettings) -> bool:
     """Whether a refiner has steps to run: of a picture from words alone the first ones are never its own."""
     begun = begun_by_base(settings)
     is_drawn_small = settings.task != "upscale"
-    return is_drawn_small and begun < _run(settings) and (begun > 0 or settings.task != "text-to-image")
+    return is_drawn_small and begun < _run(settings) > 0 and (begun > 0 or settings.task != "text-to-image")
 
 
 def _run(settings: GenerateSettings) -> int:

@@ -22,7 +22,7 @@ from engine.library.single_file import SUFFIX
 from engine.messages import ModelCard
 from engine.opened_tensors import reader
 from engine.paths import PART, clear_leftovers, publish, ready, sync, unwritten
-from engine.patience import Report, paced
+from engine.patience import Report, paced, told_to
 
 _STORED = {"fp16": ("F16", torch.float16), "bf16": ("BF16", torch.bfloat16), "fp32": ("F32", torch.float32)}
 _SPARE = 200 * 10**6
@@ -58,7 +58,8 @@ def merge(recipe: Recipe, target: Path, report: Report, hashes: Mapping[str, str
     Raises BadInput for what does not go together, EaselError where the disk refuses, and whatever `report` raises.
     """
     check(recipe)
-    models = [_open(card) for card in recipe.models]
+    with told_to(report):
+        models = [_open(card) for card in recipe.models]
     _check_shapes(models)
     changes, notes = _changes(recipe, models[0].parts)
     own = models[0].parts | ({"vae": autoencoder(recipe, report)} if recipe.vae else {})

@@ -138,8 +138,9 @@ def written_back(source: Source, pixels: np.ndarray, kind: str = "") -> WrittenB
 
     `kind` is one of WRITTEN, else the source's own format, or PNG. A pixel that is as it was in `source.pixels` gets
     its original value back, all its bits; any other is brought into the source's profile. In another size than the
-    source's every pixel is new, and the alpha is scaled. A grey picture stays grey as long as the pixels are; one in
-    CMYK becomes sRGB. 16 bits are kept of grey in PNG and TIFF, of colour in PNG. What is not kept is in the notes.
+    source's every pixel is new, and the alpha is scaled; in another shape, too, its middle, as Pillow's `ImageOps.fit`
+    cuts. A grey picture stays grey as long as the pixels are; one in CMYK becomes sRGB. 16 bits are kept of grey in PNG
+    and TIFF, of colour in PNG. What is not kept is in the notes.
     """
     kind = kind or (source.kind if source.kind in WRITTEN else "PNG")
     notes: list[str] = []
@@ -350,8 +351,8 @@ def _fitting_alpha(source: Source, size: tuple[int, int], kind: str, notes: list
         return None
     if alpha.shape[::-1] == size:
         return alpha
-    shrinks = size[0] < alpha.shape[1]
-    return cv2.resize(alpha, size, interpolation=cv2.INTER_AREA if shrinks else cv2.INTER_LINEAR)
+    cut = ImageOps.fit(Image.fromarray(alpha.astype(np.float32)), size, Image.Resampling.BILINEAR)
+    return np.asarray(cut).round().astype(alpha.dtype)
 
 
 def _in_its_profile(

@@ -1,5 +1,6 @@
 """The stages a picture is made in: drawn by a model, enlarged by an upscaler."""
 
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from functools import lru_cache
 from math import ceil
@@ -7,9 +8,12 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
+import torch
 from msgspec import structs
 from PIL import Image
+from torch.nn.functional import interpolate
 
+from engine.adapters.embedding import known_words
 from engine.conditioning import Conditioning, conditioned
 from engine.errors import BadInput
 from engine.messages import Device, Draw
@@ -78,6 +82,10 @@ class Redrawing:
         self.pipeline.unet.on_window = after_window
         return Made(generate(self.pipeline, self.settings, self.words, after_step, given))
 
+    def latents(self, on_step: OnStep) -> torch.Tensor:
+        """The picture as latents [1, c, h, w], not decoded."""
+        return begin(self.pipeline, self.settings, self.words, on_step, self.given)
+
     def _windows(self) -> int:
         denoiser = getattr(self.pipeline, "unet", None)
         if not isinstance(denoiser, Windowed):
@@ -112,10 +120,16 @@ def redrawing(
         scale = pipeline.vae_scale_factor
         side, multiple = order.model.native_size * 3 // 2 // scale, order.model.size_multiple // scale
         pipeline.unet = Windowed(pipeline.unet, side, multiple)
-    embeddings = dict(order.adapters.embeddings)
+    embeddings = _embeddings(order)
     words = conditioned(pipeline, settings, embeddings, steps)
     given = given._replace(regions=regions_of(pipeline, settings, embeddings, steps))
     return Redrawing(pipeline, settings, words, given)
+
+
+def _embeddings(order: Draw) -> dict[str, str]:
+    settings = order.settings
+    prompts = (settings.prompt, settings.negative_prompt, *(each.prompt for each in settings.regions))
+    return known_words(order.adapters, " ".join(prompts))
 
 
 def fills(denoiser: Any) -> bool:
@@ -150,6 +164,13 @@ class Ensemble:
 
     def run(self, image: Image.Image | None, on_step: OnStep) -> Made:
         """The picture; of the one before it each model has its own."""
+        return Made(self._finished(generate, on_step))
+
+    def latents(self, on_step: OnStep) -> torch.Tensor:
+        """The picture as latents [1, c, h, w], not decoded."""
+        return self._finished(begin, on_step)
+
+    def _finished(self, finish: Callable[..., Any], on_step: OnStep) -> Any:
         first, second = self.first, self.second
 
         def first_step(step: int, of: int, latents: Any) -> None:
@@ -160,6 +181,38 @@ class Ensemble:
 
         latents = begin(first.pipeline, first.settings, first.words, first_step, first.given)
         given = second.given._replace(latents=latents)
+        return finish(second.pipeline, second.settings, second.words, second_step, given)
+
+
+@dataclass(frozen=True)
+class Continued:
+    """A picture that is drawn, and drawn again from its latents, enlarged: A1111's hires fix by “Latent”."""
+
+    first: Redrawing | Ensemble
+    second: Redrawing
+
+    @property
+    def pipeline(self) -> Any:
+        """The first one's."""
+        return self.first.pipeline
+
+    @property
+    def steps(self) -> int:
+        """The denoisers' steps together."""
+        return self.first.steps + self.second.steps
+
+    def run(self, image: Image.Image | None, on_step: OnStep) -> Made:
+        """The larger picture; the first drawing has its own source."""
+        before, second = self.first.steps, self.second
+        small = self.first.latents(lambda step, of, latents: on_step(before * step // of, self.steps, latents))
+        scale = second.pipeline.vae_scale_factor
+        size = ((second.settings.height or 0) // scale, (second.settings.width or 0) // scale)
+        larger = interpolate(small.float(), size=size, mode="bilinear").to(small)
+
+        def second_step(step: int, of: int, latents: Any) -> None:
+            on_step(before + second.steps * step // of, self.steps, latents)
+
+        given = second.given._replace(latents=larger)
         return Made(generate(second.pipeline, second.settings, second.words, second_step, given))
 
 
@@ -186,7 +239,7 @@ def refined(
     refiner.wear(order.adapters.vae, report)
     refiner.vary(variation(settings))
     pipeline = refiner.pipeline("inpaint" if settings.task == "inpaint" else "image-to-image", settings.scheduler, None)
-    embeddings, steps = dict(order.adapters.embeddings), drawing.words.steps
+    embeddings, steps = _embeddings(order), drawing.words.steps
     words = conditioned(pipeline, settings, embeddings, steps)
     given = Given(mask=drawing.given.mask if settings.mask or settings.extend else None)
     given = given._replace(regions=regions_of(pipeline, settings, embeddings, steps))

@@ -45,6 +45,20 @@ def test_the_appearance_changes_at_once_and_is_kept(
     assert listener.of(Keep)[0].value == Preferences(theme="dark", language="en")
 
 
+def test_manners_are_ticked_and_kept(qtbot: QtBot, window: MainWindow, state: State, listener: Listener) -> None:
+    menu_action(window, "Let other programs go first").trigger()
+    menu_action(window, "Rest on the battery").trigger()
+    menu_action(window, "1").trigger()
+    asked = Preferences(theme="light", language="en", low_priority="on", rest_on_battery="on", cores=1)
+    assert state.now.preferences == asked
+    qtbot.waitUntil(lambda: bool(listener.of(Keep)))
+    assert listener.of(Keep)[-1].value == asked
+    menu_action(window, "Let other programs go first").trigger()
+    menu_action(window, "Automatic").trigger()
+    assert (state.now.preferences.low_priority, state.now.preferences.cores) == ("off", 0)
+    assert "plugged in" in menu_action(window, "Rest on the battery").toolTip()
+
+
 def test_the_language_changes_at_once_and_nothing_is_lost(
     qtbot: QtBot, window: MainWindow, state: State, picture: Callable[..., str]
 ) -> None:
@@ -94,7 +108,7 @@ def test_nothing_is_cut_off(
     state.take(Picture(job="a", path=path, settings=settings, backend="cpu", precision="fp32", seconds=1000))
     state.take(Started(job="b", backend="cpu", precision="fp32", notes=(LONG, LONG)))
     state.take(Progress(job="b", step=99, steps=150, seconds_left=5000, seconds_a_step=75, picture=7, pictures=9))
-    state.take(Paused(job="b", why="The computer runs on its battery."))
+    state.take(Paused(job="b", why="Resting while the computer is on its battery."))
     state.take(Failed(job="x", cause=LONG[:150], advice=LONG[:80], where="precision"))
     qtbot.waitUntil(lambda: window.create_screen.stage.caption._seed.isVisible())
     window.create_screen.panel._advanced_fold.set_open(True)

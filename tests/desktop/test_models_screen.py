@@ -157,11 +157,14 @@ def test_what_is_broken_says_what_and_what_to_do(qtbot: QtBot, screen: Screen) -
     assert not screen.details._notice.isVisible()
 
 
-def test_a_model_that_is_a_pickle_says_why_it_is_not_drawn_with(qtbot: QtBot, screen: Screen, state: State) -> None:
+def test_a_model_that_is_a_pickle_is_used_and_says_how(qtbot: QtBot, screen: Screen, state: State) -> None:
     state.take(Scanned(changed=(structs.replace(SD1, path="/models/old.ckpt", name="old", is_pickle=True),), done=True))
     choose(qtbot, screen, "old")
-    assert screen.details._notice.text().startswith("This is a model in a file of PyTorch's. Easel draws from")
-    assert not screen.details.use.isVisible()
+    assert screen.details._notice.text().startswith("This is a model in a file of PyTorch's. Nothing in it is run")
+    press(screen.details.use, qtbot)
+    assert (state.now.settings.model, state.now.screen) == ("old", "create")
+    assert [each.value for each in state.now.models if each.entry.is_pickle] == ["old"]
+    state.set("screen", "models")
     choose(qtbot, screen, "Deliberate v3")
     assert not screen.details._notice.isVisible()
     assert screen.details.use.isVisible()

@@ -12,6 +12,7 @@ from desktop.models.screen import _WAYS
 from desktop.models.sentences import KINDS, STANDINGS
 from desktop.widgets.amounts import duration
 from desktop.words import TABLES, of_system, tr
+from engine import rest
 from engine.messages import Entry
 from engine.settings import GenerateSettings, Preferences, fields
 
@@ -51,7 +52,7 @@ def spoken() -> set[str]:
 
 def declared() -> set[str]:
     tables = {*KINDS.values(), *STANDINGS.values(), *_WAYS.values(), *_TABS.values(), *_facts(Entry(path="", name=""))}
-    return tables | of_settings()
+    return tables | of_settings() | {rest.ON_BATTERY, rest.HOT}
 
 
 def of_settings() -> set[str]:

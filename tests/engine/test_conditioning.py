@@ -1,5 +1,6 @@
 """Prompt embeds against diffusers' own, and against A1111's rules computed once more, plainly."""
 
+import math
 from pathlib import Path
 from typing import Any
 
@@ -8,9 +9,12 @@ import torch
 from diffusers import StableDiffusionPipeline, StableDiffusionXLPipeline
 from safetensors.torch import save_file
 
+from engine.adapters.embedding import known_words
 from engine.conditioning import Conditioning, conditioned
-from engine.errors import BadInput
-from engine.settings import GenerateSettings
+from engine.errors import BadInput, Cancelled
+from engine.messages import Adapters, ChosenLora
+from engine.patience import told_to
+from engine.settings import GenerateSettings, checked
 from tests.tiny_xl import write_tiny_xl
 
 
@@ -182,3 +186,62 @@ def test_one_that_does_not_fit_is_refused_with_its_name(
     with pytest.raises(BadInput, match=cause) as refused:
         embeds(pipeline, "a bad thing", embeddings=_file(tmp_path, "bad", **tensors))
     assert refused.value.where.endswith("bad.safetensors")
+
+
+def test_lists_and_any_order_of_xls_two_are_read(xl: Any, tmp_path: Path) -> None:
+    noise = torch.Generator().manual_seed(1)
+    small, large = (torch.randn(2, width, generator=noise) for width in (768, 1280))
+    usual = embeds(xl, "two", embeddings=_file(tmp_path, "two", clip_l=small, clip_g=large))
+    for number, form in enumerate(([{"clip_g": large, "clip_l": small}], [{"<a>": large}, {"<b>": small}])):
+        torch.save(form, tmp_path / f"{number}.pt")
+        assert torch.equal(embeds(xl, "two", embeddings={"two": str(tmp_path / f"{number}.pt")}), usual)
+
+
+def test_what_is_bundled_in_a_lora_is_known_with_it(pipeline: Any, xl: Any, tmp_path: Path) -> None:
+    noise = torch.Generator().manual_seed(1)
+    small, large = (torch.randn(2, width, generator=noise) for width in (768, 1280))
+    inside = {
+        "bundle_emb.Mine.string_to_param.*": small,
+        "bundle_emb.two.clip_l": small.clone(),
+        "bundle_emb.two.clip_g": large,
+    }
+    save_file({"lora_unet_x.alpha": torch.ones(1), **inside}, tmp_path / "lora.safetensors")
+    lora = ChosenLora(path=str(tmp_path / "lora.safetensors"), weight=1.0, text_encoder_weight=1.0)
+    files = tuple(_file(tmp_path, "mine", emb_params=large).items())
+    known = known_words(Adapters(loras=(lora,), embeddings=files), "a mine house")
+    assert known == {"mine": lora.path, "two": lora.path}
+    alone = _file(tmp_path, "mine", emb_params=small)
+    assert torch.equal(embeds(pipeline, "a mine", embeddings=known), embeds(pipeline, "a mine", embeddings=alone))
+    both = _file(tmp_path, "two", clip_l=small, clip_g=large)
+    assert torch.equal(embeds(xl, "a two", embeddings=known), embeds(xl, "a two", embeddings=both))
+
+
+def test_a_files_own_word_calls_it_beside_its_name(pipeline: Any, tmp_path: Path) -> None:
+    rows = torch.randn(2, 768, generator=torch.Generator().manual_seed(1))
+    file = _file(tmp_path, "learned_embeds", **{"<Cat-Toy>": rows}) | _file(tmp_path, "other", house=rows)
+    (tmp_path / "damaged.pt").write_text("<html>")
+    files = (*file.items(), ("damaged", str(tmp_path / "damaged.pt")))
+    known = known_words(Adapters(embeddings=files), "a <cat-toy>")
+    assert sorted(known) == ["<cat-toy>", "damaged", "learned_embeds", "other"]
+    called = embeds(pipeline, "a learned_embeds b", embeddings=known)
+    for text in ("a <cat-toy> b", "a<Cat-Toy>b", "a <cat-toy>b"):
+        assert torch.equal(embeds(pipeline, text, embeddings=known), called)
+
+
+def test_a_very_long_prompt_is_read_and_told_of_and_can_be_called_off(pipeline: Any) -> None:
+    words = checked(GenerateSettings(prompt=" ".join(f"house{number:03}" for number in range(500)))).prompt
+    heard: list[float] = []
+    with told_to(lambda what, done: heard.append(done)):
+        tokens = embeds(pipeline, words)
+    assert tokens.shape == (1, 77 * math.ceil(500 * 8 / 75), 768)
+    assert heard == sorted(heard)
+    assert 0 < heard[0] < heard[-1] < 1
+    checked(GenerateSettings(prompt="a house " * 5000))
+    with pytest.raises(BadInput, match="characters long"):
+        checked(GenerateSettings(prompt="a house " * 50_000))
+
+    def stop(_what: str, _done: float) -> None:
+        raise Cancelled
+
+    with told_to(stop), pytest.raises(Cancelled):
+        embeds(pipeline, words)

@@ -1,6 +1,7 @@
 """Converting a model for OpenVINO: once, whole or not at all, and gone with the one who asked."""
 
 import shutil
+import threading
 import time
 from pathlib import Path
 from typing import Any
@@ -16,6 +17,7 @@ from engine.components import Delta, load
 from engine.errors import Cancelled, EaselError
 from engine.library import index
 from engine.paths import cache
+from engine.patience import Report
 from engine.pipelines import components_of
 
 
@@ -73,7 +75,7 @@ def test_weights_that_do_not_fit_are_told_in_one_sentence(fresh: Path) -> None:
     with pytest.raises(EaselError, match="weights of the model's unet do not fit") as refused:
         converted.ensure(components_of(index.find(str(fresh))), "fp32", lambda what, done: None)
     assert "could not be converted" in refused.value.cause
-    assert list(cache("converted").iterdir()) == []
+    assert [each for each in cache("converted").iterdir() if each.suffix != ".lock"] == []
 
 
 def test_too_little_room_on_the_disk_is_told_before_anything_is_made(
@@ -85,7 +87,45 @@ def test_too_little_room_on_the_disk_is_told_before_anything_is_made(
     with pytest.raises(EaselError, match=r"up to 0\.3 GB on the disk, and 0\.1 GB is free") as told:
         converted.ensure(components, "fp32", lambda what, done: None)
     assert "Free some space" in told.value.advice
-    assert list(cache("converted").iterdir()) == []
+    assert [each for each in cache("converted").iterdir() if each.suffix != ".lock"] == []
+
+
+def test_a_disk_that_became_full_meanwhile_is_told(fresh: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The child ends with whatever its libraries make of it, here with another error."""
+    config = fresh / "unet" / "config.json"
+    config.write_text(config.read_text().replace('"layers_per_block": 1', '"layers_per_block": 2'))
+    components = components_of(index.find(str(fresh)))
+    usage = shutil.disk_usage(fresh)
+    found = iter((usage._replace(free=10**12), usage._replace(free=0)))
+    monkeypatch.setattr(shutil, "disk_usage", lambda _: next(found))
+    with pytest.raises(EaselError, match="disk became full"):
+        converted.ensure(components, "fp32", lambda what, done: None)
+
+
+def test_two_at_once_make_the_graphs_once(fresh: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    components = components_of(index.find(str(fresh)))
+    runs: list[str] = []
+
+    def slow(conversion: converted.Conversion, report: Report) -> None:
+        runs.append(conversion.target)
+        time.sleep(1.0)
+        Path(conversion.target).mkdir()
+
+    monkeypatch.setattr(converted, "_run", slow)
+    said: list[str] = []
+    other = threading.Thread(target=converted.ensure, args=(components, "fp32", lambda what, done: None))
+    other.start()
+    while not runs:
+        time.sleep(0.01)
+    converted.ensure(components, "fp32", lambda what, done: said.append(what))
+    other.join()
+    assert len(runs) == 1
+    assert any("another window" in each for each in said)
+
+
+@pytest.mark.parametrize(("taken", "since", "least", "most"), [(0, 9, 0, 0), (10, 5, 0.74, 0.76), (10, 999, 0.9, 0.99)])
+def test_progress_goes_on_between_two_words(taken: float, since: float, least: float, most: float) -> None:
+    assert least <= converted._foreseen(0.5 if taken else 0.0, taken, since) <= most
 
 
 @torch.no_grad()
@@ -94,7 +134,7 @@ def test_int8_of_the_weights_alone(fresh: Path, monkeypatch: pytest.MonkeyPatch)
     monkeypatch.setenv(converted.INT8, "weights")
     component = next(each for each in components_of(index.find(str(fresh))) if each.part == "unet")
     shell = openvino.place([component], "int8", lambda what, done: None)["unet"]
-    assert [path.name.partition("-")[2] for path in cache("converted").iterdir()] == ["int8-weights"]
+    assert [path.name.partition("-")[2] for path in cache("converted").iterdir() if path.is_dir()] == ["int8-weights"]
     module: Any = load(component)
     graph = library.Core().read_model(next(cache("converted").glob("*/unet.xml")))
     kinds = [node.get_type_name() for node in graph.get_ops()]

@@ -152,8 +152,10 @@ def _drawn(events: list[Event]) -> list[bytes]:
 def test_a_pause_in_the_middle_leaves_the_picture_as_it_is(
     engine: Engine, tmp_path: Path, backend: str, scheduler: str
 ) -> None:
-    settings = {"backend": backend, "scheduler": scheduler, "steps": 12, "count": 2}
-    plain = _drawn(engine.over(engine.ask(tmp_path, **settings)))
+    settings = {"backend": backend, "scheduler": scheduler, "steps": 150, "count": 2}
+    plain = engine.over(engine.ask(tmp_path, **settings))
+    assert isinstance(plain[-1], Done), plain[-1]
+    began = time.monotonic()
     job = engine.ask(tmp_path, **settings)
     engine.until(lambda event: isinstance(event, Progress) and event.step == 4)
     engine.service.send(Pause(job=job, on=True))
@@ -166,10 +168,10 @@ def test_a_pause_in_the_middle_leaves_the_picture_as_it_is(
     assert isinstance(events[-1], Done)
     assert [event for event in events if isinstance(event, Paused)] == [Paused(job=job, on=False)]
     steps = [(event.picture, event.step) for event in (*before, *events) if isinstance(event, Progress)]
-    assert steps == [(picture, step) for picture in (1, 2) for step in range(1, 13)][4:]
-    assert _drawn(events) == plain
-    assert max(event.seconds_a_step for event in events if isinstance(event, Progress)) < 1.5
-    assert next(event.seconds for event in events if isinstance(event, Picture)) < 1.5
+    assert steps == [(picture, step) for picture in (1, 2) for step in range(1, 151)][4:]
+    assert _drawn(events) == _drawn(plain)
+    drawing = sum(event.seconds for event in (*before, *events) if isinstance(event, Picture))
+    assert drawing < time.monotonic() - began - 1.5
 
 
 def test_a_held_job_is_cancelled_at_once(engine: Engine, tmp_path: Path) -> None:
@@ -185,7 +187,7 @@ def test_a_held_job_is_cancelled_at_once(engine: Engine, tmp_path: Path) -> None
 
 
 def test_a_waiting_job_can_be_held_and_begins_no_step(engine: Engine, tmp_path: Path) -> None:
-    first, second = engine.ask(tmp_path, steps=30), engine.ask(tmp_path, steps=3)
+    first, second = engine.ask(tmp_path, steps=150), engine.ask(tmp_path, steps=3)
     engine.service.send(Pause(job=second, on=True))
     assert isinstance(engine.over(first)[-1], Done)
     told = engine.until(lambda event: isinstance(event, Paused))
@@ -195,7 +197,7 @@ def test_a_waiting_job_can_be_held_and_begins_no_step(engine: Engine, tmp_path: 
 
 
 def test_a_held_job_stays_held_when_its_worker_dies(own_engine: Engine, tmp_path: Path) -> None:
-    job = own_engine.ask(tmp_path, steps=20)
+    job = own_engine.ask(tmp_path, steps=150)
     own_engine.until(lambda event: isinstance(event, Progress))
     own_engine.service.send(Pause(job=job, on=True))
     own_engine.until(lambda event: isinstance(event, Paused))
@@ -207,8 +209,8 @@ def test_a_held_job_stays_held_when_its_worker_dies(own_engine: Engine, tmp_path
 
 
 def test_a_job_can_end_after_the_picture_that_is_being_made(engine: Engine, tmp_path: Path) -> None:
-    whole = _drawn(engine.over(engine.ask(tmp_path, count=4, steps=8, seed=11)))
-    job = engine.ask(tmp_path, count=4, steps=8, seed=11)
+    whole = _drawn(engine.over(engine.ask(tmp_path, count=4, steps=100, seed=11)))
+    job = engine.ask(tmp_path, count=4, steps=100, seed=11)
     engine.until(lambda event: isinstance(event, Progress) and event.picture == 2)
     engine.service.send(StopAfter(job=job))
     events = engine.over(job)
@@ -222,7 +224,7 @@ def test_a_job_can_end_after_the_picture_that_is_being_made(engine: Engine, tmp_
 
 
 def test_a_job_that_makes_its_last_picture_is_done(engine: Engine, tmp_path: Path) -> None:
-    job = engine.ask(tmp_path, count=2, steps=50)
+    job = engine.ask(tmp_path, count=2, steps=100)
     engine.until(lambda event: isinstance(event, Progress) and event.picture == 2)
     engine.service.send(StopAfter(job=job))
     assert isinstance(engine.over(job)[-1], Done)

@@ -7,7 +7,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 import pytest
-from PIL import Image, ImageCms
+from PIL import Image, ImageCms, ImageOps
 from PIL.PngImagePlugin import PngInfo
 
 from engine import pictures
@@ -325,6 +325,19 @@ def test_a_picture_of_another_size_keeps_what_is_not_its_pixels(tmp_path: Path) 
     assert (block[0xA002], block[0xA003]) == (32, 48)
     alpha = np.asarray(back)[..., 3]
     assert (alpha.min(), alpha.max()) == (0, 255)
+
+
+@pytest.mark.parametrize("size", [(32, 64), (64, 32), (32, 32), (128, 64)])
+def test_of_another_shape_its_transparency_is_cut_as_its_colours_are(tmp_path: Path, size: tuple[int, int]) -> None:
+    """Red on nothing: what is seen on white stays what was drawn."""
+    image = Image.new("RGBA", (64, 64), (0, 0, 0, 0))
+    image.paste((200, 20, 40, 255), (24, 8, 40, 56))
+    source = read_photo(_saved(tmp_path, image))
+    drawn = ImageOps.fit(source.picture, size, Image.Resampling.BILINEAR)
+    back = _again(written_back(source, np.asarray(drawn)).encoded())
+    seen = Image.alpha_composite(Image.new("RGBA", size, "white"), back).convert("RGB")
+    assert np.abs(np.asarray(seen, np.int16) - np.asarray(drawn)).max() <= 2
+    assert np.array_equal(np.asarray(back)[..., 3] > 250, np.asarray(drawn)[..., 1] < 25)
 
 
 def test_several_pictures_in_a_file_are_said(tmp_path: Path) -> None:

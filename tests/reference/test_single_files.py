@@ -54,8 +54,30 @@ def test_torch_draws_the_same(folder: Path, file: Path) -> None:
     assert difference(drawn(_asked(file)), drawn(_asked(folder))) == 0
 
 
-def test_openvino_draws_the_same(folder: Path, file: Path) -> None:
-    assert difference(drawn(_asked(file), "openvino"), drawn(_asked(folder))) <= 1
+@pytest.fixture(scope="module")
+def pickled(home: Path, file: Path) -> Path:
+    """The same as it was published in 2022, beside the state of its training."""
+    old = home / "old 旧.ckpt"
+    torch.save({"state_dict": load_file(file), "global_step": 3, "optimizer_states": [{"m": torch.ones(9)}]}, old)
+    return old
+
+
+@pytest.mark.parametrize("beside", ["", ".vae.pt"])
+def test_pytorchs_file_draws_bit_for_bit_as_the_same_weights(file: Path, pickled: Path, beside: str) -> None:
+    head = "first_stage_model."
+    if beside:
+        vae = {n.removeprefix(head): each * 1.1 for n, each in load_file(file).items() if n.startswith(head)}
+        torch.save({"state_dict": vae}, pickled.with_name(f"{pickled.stem}{beside}"))
+        save_file(vae, file.with_name(f"{file.stem}.vae.safetensors"))
+    try:
+        assert drawn(_asked(pickled)).tobytes() == drawn(_asked(file)).tobytes()
+    finally:
+        for each in (*file.parent.glob("*.vae.pt"), *file.parent.glob("*.vae.safetensors")):
+            each.unlink()
+
+
+def test_openvino_draws_the_same(folder: Path, pickled: Path) -> None:
+    assert difference(drawn(_asked(pickled), "openvino"), drawn(_asked(folder))) <= 1
 
 
 def test_both_text_encoders_of_xl_are_the_same(home: Path) -> None:
@@ -89,7 +111,9 @@ def pipelines() -> Pipelines:
     return Pipelines()
 
 
-@pytest.mark.parametrize(("form", "backend"), [("original", "torch"), ("diffusers", "torch"), ("pt", "openvino")])
+@pytest.mark.parametrize(
+    ("form", "backend"), [("original", "torch"), ("diffusers", "torch"), ("pt", "torch"), ("pt", "openvino")]
+)
 def test_a_vae_in_a_file_draws_as_its_folder(
     home: Path, folder: Path, file: Path, vae: Path, form: str, backend: str, pipelines: Pipelines
 ) -> None:

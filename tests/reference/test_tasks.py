@@ -301,3 +301,36 @@ def test_a_variation_of_a_source_lies_between_two_seeds(tiny_model: Path, pictur
         )
         apart = [np.abs(each - plain).mean() for each in varied]
         assert 0 < apart[0] < apart[1]
+
+
+@pytest.mark.parametrize("backend", LEVELS)
+def test_latents_that_are_enlarged_are_two_pipelines_in_a_row(model: Path, backend: str) -> None:
+    """A1111's hires fix by “Latent”: the first one's latents, four weighed for each, are the second one's picture."""
+    settings = structs.replace(PLAIN, model=str(model), hires_scale=1.5, hires_strength=0.6, upscaler="latent")
+    ours = drawn(settings, backend)
+    family = "StableDiffusionXL" if "xl" in model.name else "StableDiffusion"
+    made: Any = None
+    runs: dict[str, dict[str, Any]] = {
+        "Pipeline": {"width": 96, "height": 64, "output_type": "latent"},
+        "Img2ImgPipeline": {"strength": 0.6},
+    }
+    for kind, own in runs.items():
+        whole: Any = getattr(diffusers, family + kind)
+        pipeline = whole.from_pretrained(model, local_files_only=True, torch_dtype=torch.float32)
+        pipeline.set_progress_bar_config(disable=True)
+        pipeline.scheduler = diffusers.DPMSolverMultistepScheduler.from_config(
+            pipeline.scheduler.config, algorithm_type="dpmsolver++", solver_order=2, timestep_spacing="trailing"
+        )
+        if made is not None:
+            own["image"] = torch.nn.functional.interpolate(made, size=(12, 18), mode="bilinear", antialias=False)
+        made = pipeline(
+            prompt=settings.prompt,
+            negative_prompt=settings.negative_prompt,
+            num_inference_steps=settings.steps,
+            guidance_scale=settings.guidance_scale,
+            generator=torch.Generator("cpu").manual_seed(7),
+            **own,
+        ).images
+    assert ours.size == (144, 96)
+    assert difference(ours, made[0]) <= 3 * LEVELS[backend]
+    assert difference(ours, drawn(structs.replace(settings, upscaler="Lanczos"), backend)) > 8

@@ -188,6 +188,26 @@ def test_a_variation_and_a_prompt_that_changes(model: Tiny, pictures: dict[str, 
     assert min(difference(changed, one), difference(changed, two)) > 2
 
 
+def test_latents_that_are_enlarged_are_two_pipelines_in_a_row(model: Tiny, pictures: dict[str, Path]) -> None:
+    """FLUX.1 hands its latents on two by two in a row."""
+    asked = _asked(model, "text-to-image", pictures)
+    settings = structs.replace(asked, hires_scale=1.5, hires_strength=0.6, upscaler="Latent")
+    shared = {"num_inference_steps": asked.steps, "guidance_scale": asked.guidance_scale}
+    shared |= {} if model.family == "flux" else {"negative_prompt": asked.negative_prompt}
+    first, second = _pipeline(model, asked), _pipeline(model, structs.replace(asked, source="anything"))
+    seed = torch.Generator("cpu").manual_seed
+    latents = first(
+        asked.prompt, **shared, width=96, height=64, generator=seed(asked.seed or 0), output_type="latent"
+    ).images
+    if model.family == "flux":
+        latents = first._unpack_latents(latents, 64, 96, first.vae_scale_factor)
+    large = torch.nn.functional.interpolate(latents, scale_factor=1.5, mode="bilinear")
+    theirs = second(
+        asked.prompt, **shared, image=large, strength=0.6, width=144, height=96, generator=seed(asked.seed or 0)
+    ).images[0]
+    assert difference(drawn(settings), theirs) == 0
+
+
 def test_what_is_foreseen_last_is_what_comes(model: Tiny, pictures: dict[str, Path]) -> None:
     settings = _asked(model, "text-to-image", pictures)
     seen = foreseen(settings)

@@ -16,6 +16,7 @@ from engine.backends.openvino.calibration import denoiser_inputs
 from engine.backends.openvino.converted import Conversion, is_owned
 from engine.backends.openvino.exports import graphs_of
 from engine.components import Component, numbers
+from engine.errors import BadInput
 from engine.library.conversions import NOTE, source_of
 from engine.library.recognise import weight_files
 from engine.manners import confine
@@ -23,8 +24,13 @@ from engine.messages import Preparing, line
 from engine.paths import sync
 from engine.stdio import end_with_parent, own_output
 
-_FINISHED = ".finished"
-"""Marks a part whose graphs are all there, so that a conversion that was ended goes on behind it."""
+Say = Callable[[float], object]
+"""Hears what is done, 0 to 1."""
+DENOISERS = ("unet", "transformer")
+_QUANTISED = 8
+"""How many times as long a number of a denoiser takes in int8; measured on SD 1.5."""
+_TRACED, _CALIBRATED = 0.1, 0.5
+"""What is done of a denoiser in int8 when its graph is there, and when it was run to know its ranges."""
 _LARGE = ("T5EncoderModel",)
 """Classes of parts that are run once a picture, and are larger than many a laptop's memory."""
 _WHOLE = "__module.transformer."
@@ -48,15 +54,19 @@ def main(argument: str) -> int:
     return 0
 
 
-def convert(asked: Conversion, say: Callable[[float], object]) -> None:
-    """Make the target folder; it appears under its name when everything is in it. `say` hears what is done, 0 to 1."""
+def convert(asked: Conversion, say: Say) -> None:
+    """Make the target folder; it appears under its name when everything is in it.
+
+    Where it fails, the parts that are finished stay beside it, to be taken up again.
+    """
     target = Path(asked.target)
     part = _begun(target)
     try:
         _convert(asked, part, say)
         _put(part, target)
-    finally:
+    except BadInput:  # another try would end like this one
         shutil.rmtree(part, ignore_errors=True)
+        raise
 
 
 def _begun(target: Path) -> Path:
@@ -77,36 +87,60 @@ def _put(part: Path, target: Path) -> None:
     except OSError:
         if not target.is_dir():  # else another process was faster, with the same graphs
             raise
+        shutil.rmtree(part, ignore_errors=True)
 
 
-def _convert(asked: Conversion, folder: Path, say: Callable[[float], object]) -> None:
+def _convert(asked: Conversion, folder: Path, say: Say) -> None:
     components = {part: Component(part, name, Path(place)) for part, name, place in asked.components}
     _note(asked, folder, list(components.values()))
-    for number, component in enumerate(components.values(), start=1):
-        mark = folder / f"{component.part}{_FINISHED}"
-        if mark.is_file():
-            continue
-        with pages(component, folder.parent) as placed:
-            for name, graph in graphs_of(component, placed).items():
-                is_denoiser = component.part in ("unet", "transformer")
-                if asked.int8 and is_denoiser and not asked.weights_only:
-                    graph = quantised(graph, components, say)
-                elif asked.int8 and (is_denoiser or component.class_name in _LARGE):
-                    graph = compressed(graph)
-                openvino.save_model(graph, folder / f"{name}.xml", compress_to_fp16=False)
-                for suffix in (".xml", ".bin"):
-                    sync(folder / f"{name}{suffix}")
-        mark.touch()
-        say(number / len(components))
-    for component in components.values():
-        (folder / f"{component.part}{_FINISHED}").unlink()
+    works = {part: numbers(each) * _work(asked, part) for part, each in components.items()}
+    done = 0.0
+    for part, component in components.items():
+        share = works[part] / max(1, sum(works.values()))
+        if not _mark(folder, part).is_file():
+            _convert_part(asked, component, components, folder, _within(say, done, share))
+            _mark(folder, part).touch()
+        done += share
+        say(done)
+    for part in components:
+        _mark(folder, part).unlink()
+
+
+def _convert_part(
+    asked: Conversion, component: Component, components: dict[str, Component], folder: Path, say: Say
+) -> None:
+    with pages(component, folder.parent) as placed:
+        for name, graph in graphs_of(component, placed).items():
+            if _work(asked, component.part) > 1:
+                say(_TRACED)
+                graph = quantised(graph, components, _within(say, _TRACED, _CALIBRATED - _TRACED))
+            elif asked.int8 and (component.part in DENOISERS or component.class_name in _LARGE):
+                graph = compressed(graph)
+            openvino.save_model(graph, folder / f"{name}.xml", compress_to_fp16=False)
+            for suffix in (".xml", ".bin"):
+                sync(folder / f"{name}{suffix}")
+
+
+def _work(asked: Conversion, part: str) -> int:
+    """How many times as long a number of the part takes as one that stays in float."""
+    return _QUANTISED if asked.int8 and part in DENOISERS and not asked.weights_only else 1
+
+
+def _within(say: Say, begin: float, share: float) -> Say:
+    return lambda done: say(begin + share * done)
+
+
+def _mark(folder: Path, part: str) -> Path:
+    """What stands beside a part's graphs once they are all there, so that a conversion that ended goes on behind it."""
+    return folder / f"{part}.finished"
 
 
 def _note(asked: Conversion, folder: Path, components: list[Component]) -> None:
-    """Say what the graphs are made of, for the library."""
+    """Say what the graphs are made of, for the library; a part that another model lends is no whole one."""
     precisions = ("int8",) if asked.int8 else ("bf16", "fp32")
+    is_whole = not asked.weights_only and any(each.part in DENOISERS for each in components)
     files = [file.resolve() for each in components for file in weight_files(each.folder)]
-    source = source_of(components[0].folder.parent, () if asked.weights_only else precisions, files)
+    source = source_of(components[0].folder.parent, precisions if is_whole else (), files)
     (folder / NOTE).write_bytes(msgspec.json.encode(source))
 
 
@@ -138,17 +172,14 @@ def compressed(graph: openvino.Model) -> openvino.Model:
     return nncf.compress_weights(graph, mode=nncf.CompressWeightsMode.INT8_SYM)
 
 
-def quantised(
-    denoiser: openvino.Model, components: dict[str, Component], say: Callable[[float], object]
-) -> openvino.Model:
+def quantised(denoiser: openvino.Model, components: dict[str, Component], say: Say) -> openvino.Model:
     """The denoiser with int8 weights and activations where that is faster, calibrated on its own sampling.
 
     NNCF's post-training quantisation; ranges come from whole sampling runs, so that every noise level counts.
     """
     import nncf
 
-    inputs = list(denoiser_inputs(denoiser, components, lambda done: say(0.7 + 0.2 * done)))
-    say(0.9)
+    inputs = list(denoiser_inputs(denoiser, components, say))
     return nncf.quantize(
         denoiser,
         nncf.Dataset(inputs),

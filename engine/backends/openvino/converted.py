@@ -9,22 +9,24 @@ import subprocess
 import tempfile
 import threading
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from importlib.metadata import version
 from pathlib import Path
 
 import msgspec
 import psutil
+from filelock import FileLock, Timeout
 
 from engine.components import Component, numbers
 from engine.errors import EaselError, OutOfMemory, for_want_of_memory
 from engine.library import conversions
+from engine.library.converted_pickles import as_safetensors, uncopied
 from engine.library.recognise import weight_files
 from engine.messages import Preparing
 from engine.paths import cache, program, ready
 from engine.patience import TICK_SECONDS, Report
 
-RECIPE = 5
-"""Raised when the graphs are made otherwise, so that old ones are made again."""
 INT8 = "EASEL_INT8"
 """A variable of the environment that says what int8 means: “weights” for those alone, as `easel bench` compares it."""
 _WEIGHTS_ONLY = "int8-weights"
@@ -52,17 +54,22 @@ def ensure(components: list[Component], precision: str, report: Report) -> Path:
     target = _target(components, precision)
     if not target.is_dir():
         ready(target.parent)
-        _clear_leftovers(target.parent)
-        _check_disk(components, target.parent)
-        _run(
-            Conversion(
-                components=[(each.part, each.class_name, str(each.folder)) for each in components],
-                target=str(target),
-                int8=precision == "int8",
-                weights_only=_kind(precision) == _WEIGHTS_ONLY,
-            ),
-            report,
-        )
+        with _alone(target, report):
+            if not target.is_dir():  # another process has not made it meanwhile
+                _clear_leftovers(target.parent)
+                unread = uncopied(file for each in components for file in weight_files(each.folder))
+                _check_disk(components, target.parent, sum(file.stat().st_size for file in unread))
+                for file in unread:
+                    as_safetensors(file, report)
+                _run(
+                    Conversion(
+                        components=[(each.part, each.class_name, str(each.folder)) for each in components],
+                        target=str(target),
+                        int8=precision == "int8",
+                        weights_only=_kind(precision) == _WEIGHTS_ONLY,
+                    ),
+                    report,
+                )
     return target
 
 
@@ -83,7 +90,7 @@ def _kind(precision: str) -> str:
 
 def fingerprint(components: list[Component]) -> str:
     """Changes with any weights file, with OpenVINO's version and with our recipe."""
-    digest = hashlib.sha256(f"{RECIPE} {version('openvino')}".encode())
+    digest = hashlib.sha256(f"{conversions.RECIPE} {version('openvino')}".encode())
     for component in components:
         for path in weight_files(component.folder):
             status = path.resolve().stat()
@@ -93,10 +100,28 @@ def fingerprint(components: list[Component]) -> str:
     return digest.hexdigest()[:20]
 
 
-def _check_disk(components: list[Component], folder: Path) -> None:
-    """Raise EaselError where the graphs in float32, and the weights of the largest part once more, have no room."""
+@contextmanager
+def _alone(target: Path, report: Report) -> Iterator[None]:
+    """Inside, no other process makes the same graphs: two at once would take twice the memory."""
+    lock = FileLock(target.with_suffix(".lock"))
+    while True:
+        try:
+            lock.acquire(timeout=TICK_SECONDS)
+            break
+        except Timeout:
+            report("Waiting for the same conversion in another window", 0.0)
+    try:
+        yield
+    finally:
+        lock.release()
+
+
+def _check_disk(components: list[Component], folder: Path, copies: int) -> None:
+    """Raise EaselError where there is no room for the graphs in float32, the weights of the largest part once more, and
+    `copies`, bytes of what is made safe before.
+    """
     counts = [numbers(each) for each in components]
-    needed, free = 4 * (sum(counts) + max(counts)) + _SPARE_DISK, shutil.disk_usage(folder).free
+    needed, free = 4 * (sum(counts) + max(counts)) + copies + _SPARE_DISK, shutil.disk_usage(folder).free
     if free < needed:
         raise EaselError(
             f"Converting the model for OpenVINO takes up to {needed / 1e9:.1f} GB on the disk, and {free / 1e9:.1f} GB "
@@ -144,12 +169,20 @@ def _listen(child: subprocess.Popen[bytes], report: Report) -> None:
 
     threading.Thread(target=read, daemon=True).start()
     step: Preparing | None = Preparing(what="Converting the model, once")
+    began = heard = time.monotonic()
+    shown = 0.0
     while step is not None:
-        report(step.what, step.done)
+        shown = max(shown, _foreseen(step.done, heard - began, time.monotonic() - heard))
+        report(step.what, shown)
         try:
-            step = said.get(timeout=TICK_SECONDS)
+            step, heard = said.get(timeout=TICK_SECONDS), time.monotonic()
         except queue.Empty:
             continue
+
+
+def _foreseen(done: float, taken: float, since: float) -> float:
+    """How much is done by now if it goes on as it went; never all, for what comes may take longer."""
+    return min(done + done * since / taken, done + 0.9 * (1 - done)) if taken else 0.0
 
 
 def _run(conversion: Conversion, report: Report) -> None:
@@ -172,6 +205,12 @@ def _run(conversion: Conversion, report: Report) -> None:
         raise OutOfMemory(
             "There is too little memory to convert the model for OpenVINO.",
             "Close other programs, or use a smaller model.",
+        )
+    if code != 0 and shutil.disk_usage(Path(conversion.target).parent).free < _SPARE_DISK:
+        raise EaselError(
+            "The disk became full while the model was converted for OpenVINO.",
+            "Free some space, then try again: what is finished is kept.",
+            where=str(Path(conversion.target).parent),
         )
     if code != 0:
         raise EaselError(

@@ -5,6 +5,8 @@ from math import isfinite
 from pathlib import Path
 from statistics import pstdev
 
+from engine.errors import EaselError
+from engine.formats.headers import bytes_of
 from engine.formats.safetensors import Header
 from engine.library.headers.signs import ROOTS, path
 from engine.library.headers.unets import PREDICTIONS
@@ -29,21 +31,17 @@ def prediction_of(file: Path, header: Header) -> str:
             and 2 <= sum(tensor.shape) <= _MOST
             and len(tensor.shape) == 1
         ):
-            numbers = _numbers(file, tensor.begin, tensor.shape[0], _FORMATS[tensor.dtype])
+            numbers = _numbers(file, name, tensor.shape[0], _FORMATS[tensor.dtype])
             sound = numbers and all(map(isfinite, numbers))
             return PREDICTIONS[pstdev(numbers) > _LIMIT] if sound else ""
     return ""
 
 
-def _numbers(file: Path, begin: int, count: int, form: str) -> list[float]:
-    """Numbers from the data of a .safetensors file; none where they are not all there."""
-    size = struct.calcsize(form) * count
+def _numbers(file: Path, name: str, count: int, form: str) -> list[float]:
+    """The numbers of a tensor; none where they are not all there."""
     try:
-        with file.open("rb") as opened:
-            (length,) = struct.unpack("<Q", opened.read(8))
-            opened.seek(8 + length + begin)
-            found = struct.unpack(f"<{count}{form}", opened.read(size))
-    except (OSError, struct.error, OverflowError):
+        found = struct.unpack(f"<{count}{form}", bytes_of(file, name))
+    except (EaselError, struct.error):
         return []
     if form != "H":
         return list(found)
