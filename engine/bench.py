@@ -15,7 +15,7 @@ from msgspec import Struct, structs
 from engine.backends.fastest import remember
 from engine.backends.openvino.converted import INT8
 from engine.errors import EaselError
-from engine.messages import Device, Done, Failed, Generate, Picture, Progress, Started
+from engine.messages import Device, Done, Failed, Generate, Pause, Paused, Picture, Progress, Started
 from engine.settings import GenerateSettings
 from engine.talk import ready, running
 
@@ -127,11 +127,13 @@ def _drawn(settings: GenerateSettings) -> tuple[_Run, int]:
     run = _Run()
     with tempfile.TemporaryDirectory(prefix="easel-bench-") as folder, _watched() as peak, running() as (service, told):
         ready(told)
-        began = time.monotonic()
-        service.send(Generate(job=uuid.uuid4().hex[:12], settings=settings, folder=folder))
+        job, began = uuid.uuid4().hex[:12], time.monotonic()
+        service.send(Generate(job=job, settings=settings, folder=folder))
         last_step = began
         while True:
             match told.get():
+                case Paused(on=True):  # on the battery, or hot: what was asked for is a measurement
+                    service.send(Pause(job=job, on=False))
                 case Started():
                     run.seconds_to_start = run.seconds_to_start or time.monotonic() - began
                 case Progress() as progress if progress.step == progress.steps:

@@ -30,6 +30,7 @@ from engine.messages import (
     Entry,
     Event,
     Failed,
+    Forget,
     Hindrance,
     Pause,
     Preparing,
@@ -40,7 +41,7 @@ from engine.messages import (
 _log = logging.getLogger(__name__)
 WATCH_SECONDS = 10.0
 """Between two looks at whether a folder has changed."""
-Wish = Browse | TakeIn | Describe | Discard | Convert | Pause
+Wish = Browse | TakeIn | Describe | Discard | Forget | Convert | Pause
 
 
 class _Stop(NamedTuple):
@@ -137,6 +138,10 @@ class Librarian:
                 self._tell(Done(job=wish.job))
             case Discard():
                 self._discard(wish, catalogue)
+            case Forget():
+                catalogue.remove_root(Path(wish.path))
+                self._tell(Done(job=wish.job))
+                self._begin_walking()
             case TakeIn(how="use"):
                 self._use(wish, catalogue)
             case TakeIn():
@@ -256,11 +261,12 @@ class Librarian:
 
     def _look_around(self, catalogue: Catalogue, is_due: bool) -> None:
         """Scan where it was asked for or something changed; count hashes until something else is to be done."""
-        folders = roots.roots(catalogue.roots())
+        added = catalogue.roots()
+        folders = roots.roots(added)
         if is_due or scan.changed(catalogue, folders):
             for event in scan.scan(catalogue, folders, self._stopping.is_set):
-                self._last = structs.replace(event, changed=(), gone=())
-                self._tell(structs.replace(event, changed=tuple(with_conversions(event.changed))))
+                self._last = structs.replace(event, changed=(), gone=(), folders=tuple(added))
+                self._tell(structs.replace(self._last, changed=tuple(with_conversions(event.changed)), gone=event.gone))
             if self._last.done:
                 sweep(catalogue)
         until = time.monotonic() + WATCH_SECONDS

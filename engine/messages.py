@@ -233,6 +233,12 @@ class Discard(Message, frozen=True, kw_only=True):
     path: str
 
 
+class Forget(Message, frozen=True, kw_only=True):
+    """Look no more into a folder that was added; nothing in it is touched."""
+
+    path: str
+
+
 class Convert(Message, frozen=True, kw_only=True):
     """Make a model ready for OpenVINO at a precision, in a process of its own."""
 
@@ -364,6 +370,8 @@ class Scanned(Message, frozen=True, kw_only=True):
     done: bool = False
     hindrances: tuple[Hindrance, ...] = ()
     """What stands in the way, as far as the last look that came to its end has met it."""
+    folders: tuple[str, ...] = ()
+    """Those that the person added."""
 
 
 class Converting(Message, frozen=True, kw_only=True):
@@ -385,7 +393,9 @@ class Pictures(Message, frozen=True, kw_only=True):
 
 Order = Draw | Lay | Cancel | Pause
 """What the worker reads."""
-Request = Generate | Cancel | StopAfter | Keep | Recent | Browse | TakeIn | Describe | Discard | Convert | Pause
+Request = (
+    Generate | Cancel | StopAfter | Keep | Recent | Browse | TakeIn | Describe | Discard | Forget | Convert | Pause
+)
 """What the engine thread reads."""
 Event = (
     Ready

@@ -31,6 +31,7 @@ from engine.messages import (
     Draw,
     Event,
     Failed,
+    Forget,
     Generate,
     Keep,
     Lay,
@@ -224,7 +225,7 @@ class Service:
                 self._stop_after(item.job)
             case Pause() if item.job:
                 self._hold(item)
-            case Browse() | TakeIn() | Describe() | Discard() | Convert() | Pause():
+            case Browse() | TakeIn() | Describe() | Discard() | Forget() | Convert() | Pause():
                 self._librarian.send(item)
             case Keep():
                 keeping.keep(item.value)

@@ -20,6 +20,7 @@ SMALLEST, LARGEST = 64, 2048
 MAX_PATH = 4096
 """Characters of a file's path."""
 SWITCH = ("off", "on")
+"""Choices of a preference that is ticked or not."""
 LANCZOS = "Lanczos"
 """The upscaler that is always there."""
 LATENT = "Latent"

@@ -18,11 +18,12 @@ _FIND = "Ctrl+F"
 
 
 class Filters(QWidget):
-    """`sifted` carries another Sieve; `files_asked` and `folder_asked` that something is to be added."""
+    """`sifted` carries another Sieve, `forgotten` a folder that is to be used no more; the others ask for more."""
 
     sifted = Signal(object)
     files_asked = Signal()
     folder_asked = Signal()
+    forgotten = Signal(str)
 
     def __init__(self, sieve: Sieve) -> None:
         super().__init__()
@@ -45,6 +46,8 @@ class Filters(QWidget):
         menu = QMenu(self.add)
         menu.addAction(tr("Files…"), self.files_asked.emit)
         menu.addAction(tr("A folder…"), self.folder_asked.emit)
+        self.folders = menu.addMenu(tr("Use no more"))
+        self.folders.menuAction().setVisible(False)
         self.add.setMenu(menu)
         self._show()
         self._lay_out()
@@ -58,6 +61,13 @@ class Filters(QWidget):
         named = {(sentences.family(family), family) for family in families | {self._sieve.family} if family}
         _fill(self.families, sorted(named, key=lambda pair: pair[0].casefold()))
         self._show()
+
+    def name_folders(self, folders: Iterable[str]) -> None:
+        """Let people take back folders that they added."""
+        self.folders.clear()
+        for folder in folders:
+            self.folders.addAction(folder.replace("&", "&&"), lambda folder=folder: self.forgotten.emit(folder))
+        self.folders.menuAction().setVisible(not self.folders.isEmpty())
 
     def show_sieve(self, sieve: Sieve) -> None:
         """Show what is looked for, without telling of it."""

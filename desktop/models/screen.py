@@ -25,7 +25,7 @@ from desktop.widgets.decoding import Decoding
 from desktop.widgets.notice import Notice
 from desktop.widgets.pieces import column, row
 from desktop.words import tr
-from engine.messages import Browse, Cancel, Convert, Discard, Pause, Request, TakeIn
+from engine.messages import Browse, Cancel, Convert, Discard, Forget, Pause, Request, TakeIn
 
 _OF_CARDS = frozenset({"entries", "sieve", "is_listed"})
 _OF_DETAILS = frozenset({"entries", "entry", "ready"})
@@ -58,7 +58,7 @@ class Screen(QWidget):
         if not self._is_drawn:
             self._is_drawn = True
             self._shelf.fill(self._state.now.entries)
-            for name in ("entries", "entry", "errand_trouble", "hindrances"):
+            for name in ("entries", "entry", "errand_trouble", "hindrances", "scanning"):
                 self._show(name)
         if not self._state.now.is_listed and LISTING not in self._state.now.errands:
             self._send(Browse(job=LISTING))
@@ -149,6 +149,8 @@ class Screen(QWidget):
                 self._large.ask(entry.preview)
         if name in _OF_BAR:
             self.bar.show_now(now, self._shown)
+        if name == "scanning" and now.scanning:
+            self.filters.name_folders(now.scanning.folders)
         if name == "hindrances":
             self.hindrances.show_now(now.hindrances)
         if name == "errand_trouble":
@@ -163,6 +165,7 @@ class Screen(QWidget):
         state = self._state
         state.changed.connect(self._follow)
         self.filters.sifted.connect(lambda sieve: state.set("sieve", sieve))
+        self.filters.forgotten.connect(lambda folder: self._send(Forget(job=_job(), path=folder)))
         self.cards.picked.connect(lambda path: state.set("entry", path))
         self.cards.used.connect(self.use)
         self.cards.discarded.connect(self.ask_to_discard)

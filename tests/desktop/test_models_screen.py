@@ -28,6 +28,7 @@ from engine.messages import (
     Entries,
     Entry,
     Failed,
+    Forget,
     Hindrance,
     Keep,
     Pause,
@@ -448,3 +449,15 @@ def test_what_stands_in_the_way_of_a_look_is_told_by_its_folder_here_alone(
     assert len(told()) == 1  # it has come again
     assert state.now.trouble is None
     assert not window.create_screen.panel.notice.isVisible()
+
+
+def test_a_folder_can_be_used_no_more(window: MainWindow, state: State, listener: Listener) -> None:
+    filters = window.models_screen.filters
+    assert not filters.folders.menuAction().isVisible()
+    state.set("screen", "models")
+    state.take(Scanned(done=True, folders=("/loras & 模型",)))
+    (folder,) = filters.folders.actions()
+    folder.trigger()
+    assert [each.path for each in listener.of(Forget)] == ["/loras & 模型"]
+    state.take(Scanned(done=True))
+    assert not filters.folders.menuAction().isVisible()

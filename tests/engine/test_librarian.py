@@ -29,6 +29,7 @@ from engine.messages import (
     Entry,
     Event,
     Failed,
+    Forget,
     Pause,
     Scanned,
     TakeIn,
@@ -133,6 +134,21 @@ def test_a_folder_is_used_where_it_lies_and_watched(
     asked.until(lambda _: str(folder / "new.safetensors") in asked.known)
     (folder / "new.safetensors").unlink()
     asked.until(lambda _: str(folder / "new.safetensors") not in asked.known)
+
+
+def test_a_folder_that_was_added_can_be_used_no_more(asked: Asked, tmp_path: Path) -> None:
+    folder = tmp_path / "loras 猫"
+    folder.mkdir()
+    shutil.copy(SEPIA, folder / "ink.safetensors")
+    asked.librarian.send(TakeIn(job="t", paths=(str(folder),), how="use"))
+    asked.over("t")
+    asked.until(lambda event: isinstance(event, Scanned) and event.done and event.folders == (str(folder),))
+    assert str(folder / "ink.safetensors") in asked.known
+    asked.librarian.send(Forget(job="f", path=str(folder)))
+    asked.over("f")
+    asked.until(lambda event: isinstance(event, Scanned) and event.done and event.folders == ())
+    assert str(folder / "ink.safetensors") not in asked.known
+    assert (folder / "ink.safetensors").is_file()
 
 
 def test_a_conversion_is_held_called_off_and_taken_up_again(asked: Asked, home: Path, tiny_model: Path) -> None:

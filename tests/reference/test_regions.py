@@ -172,7 +172,7 @@ def test_flux_says_that_it_has_none_of_it(tmp_path: Path, masks: dict[tuple[int,
     ("more", "cause"),
     [
         ({"mask": "none.png"}, "There is no file"),
-        ({"prompt": "<lora:x:1>"}, "calls a LoRA"),
+        ({"prompt": "<lora:x:1>"}, "calls the LoRA “x”"),
         ({"width": 64}, "is 96 x 64 pixels, the picture 64 x 64"),
         ({"inpaint_area": "only masked"}, "only the masked part"),
     ],
