@@ -34,7 +34,7 @@ class Invitation(QWidget):
             part.setAlignment(centred)
             parts.addWidget(part)
         parts.addSpacing(LARGE - GAP)
-        for example in EXAMPLES:
+        for example in map(tr, EXAMPLES):  # the starter model reads them in every language of the window
             chip = button(example, "chip")
             chip.clicked.connect(lambda _=False, words=example: self.chosen.emit(words))
             parts.addWidget(chip, 0, centred)

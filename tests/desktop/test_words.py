@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 
 from desktop import words
+from desktop.create.invitation import EXAMPLES
 from desktop.main_window import _TABS
 from desktop.models.facts import _facts
 from desktop.models.screen import _WAYS
@@ -52,6 +53,7 @@ def spoken() -> set[str]:
 
 def declared() -> set[str]:
     tables = {*KINDS.values(), *STANDINGS.values(), *_WAYS.values(), *_TABS.values(), *_facts(Entry(path="", name=""))}
+    tables |= set(EXAMPLES)
     return tables | of_settings() | {rest.ON_BATTERY, rest.HOT}
 
 

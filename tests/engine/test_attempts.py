@@ -24,7 +24,19 @@ from engine.components import Component
 from engine.errors import EaselError, OutOfMemory, Overflowed
 from engine.library import adapters, index
 from engine.memory import Plan
-from engine.messages import Device, Done, Draw, Event, Failed, Picture, Progress, Ready, Started, read_event
+from engine.messages import (
+    Device,
+    Done,
+    Draw,
+    Event,
+    Failed,
+    Message,
+    Picture,
+    Progress,
+    Ready,
+    Started,
+    read_event,
+)
 from engine.pipelines import Pipelines
 from engine.settings import GenerateSettings
 from engine.tasks.draw import draw, prepare
@@ -38,7 +50,7 @@ WORDS = "[enforce fail at alloc_cpu.cpp:124] err == 0. DefaultCPUAllocator: can'
 class _Orders:
     """Nobody cancels."""
 
-    def check(self, job: str) -> None:
+    def check(self, job: str, tell: Callable[[Message], None]) -> None:
         pass
 
 

@@ -5,7 +5,7 @@ import pytest
 
 from engine.errors import BadInput
 from engine.settings import ControlUse, GenerateSettings, LoraUse, checked, fields, parsed
-from engine.uses import RegionUse
+from engine.uses import MAX_PROMPT, RegionUse
 
 
 @pytest.mark.parametrize(
@@ -27,7 +27,7 @@ from engine.uses import RegionUse
         ("precision", "int4"),
         ("backend", "vulkan"),
         ("count", 0),
-        ("prompt", "x" * 100_000),
+        ("prompt", "x" * (MAX_PROMPT + 1)),
         ("prompt", "half a letter \ud83d"),
     ],
 )
