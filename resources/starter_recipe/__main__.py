@@ -31,6 +31,7 @@ from resources.starter_recipe.autoencoder import Encoded
 from resources.starter_recipe.dataset import drawings
 from resources.starter_recipe.diffusion import Examples, Words
 from resources.starter_recipe.evaluate import Evaluation
+from resources.starter_recipe.in_engine import InEngine
 from resources.starter_recipe.latents import latents, scaling_factor
 from resources.starter_recipe.world import TAUGHT_COLOUR, TAUGHT_STYLE, Scene, scenes
 
@@ -191,10 +192,21 @@ class Recipe:
     def obedience(self) -> None:
         """Print what the engine makes of the pack, on every backend and in every precision here."""
         asked, judge = obedience.Obedience(self.target, min(self.prompts, OBEDIENCE)), self.classifier()
-        drawn = {engine.name: asked.drawn(engine) for engine in obedience.engines(self.target)}
+        drawn = {engine.name: self._drawn_by(engine, asked) for engine in obedience.engines(self.target)}
         exact = drawn["torch fp32"]
         columns = {name: asked.figures(judge, pictures, exact) for name, pictures in drawn.items()}
         print(*obedience.table(columns), sep="\n")
+
+    def _drawn_by(self, engine: InEngine, asked: obedience.Obedience) -> obedience.Drawn:
+        """What it draws, kept in the work folder as long as the pack is as it was: many pictures, none made twice."""
+        path = self.work / f"obedience {engine.name} {len(asked.scenes)}.npz"
+        changed = max(file.stat().st_mtime for file in self.target.rglob("*") if file.is_file())
+        if not path.exists() or path.stat().st_mtime < changed:
+            part = path.with_suffix(".part.npz")
+            np.savez_compressed(part, **asked.drawn(engine)._asdict())
+            part.rename(path)
+        with np.load(path) as kept:
+            return obedience.Drawn(**kept)
 
     def samples(self) -> None:
         """Draw the sample sheets."""
