@@ -14,7 +14,7 @@ from resources.starter_recipe.lines import agreement, lines
 from resources.starter_recipe.world import Scene
 from tests.drawing import drawn
 
-pytestmark = pytest.mark.usefixtures("shared_home")
+pytestmark = [pytest.mark.usefixtures("shared_home"), pytest.mark.parity(pack=["torch fp32"])]
 
 
 class Pack:

@@ -154,7 +154,7 @@ def test_a_task_is_diffusers_own(
     agree(ours, theirs, Cell(_family(model), task, controls or "prompt", backend, "fp32"))
 
 
-@pytest.mark.parity(precision=["int8"], model=["sd1", "sd2"])
+@pytest.mark.parity(precision=["int8"])
 @pytest.mark.parametrize("precision", ["bf16", "int8"])
 def test_fewer_bits_are_near(precision: str, model: Path, agree: Agree) -> None:
     settings = structs.replace(PLAIN, model=str(model))
