@@ -162,12 +162,15 @@ def _at(name: str, catalogue: Catalogue) -> Entry | None:
 
 def _remove(chosen: argparse.Namespace) -> int:
     with _library() as catalogue:
-        added = {folder for folder in catalogue.roots() if _is_one_of(folder, chosen.names)}
-        for folder in added:
-            catalogue.remove_root(Path(folder))
-            print_json({"folder": folder}) if chosen.json else print(f"{folder} is used no more, and as it was.")
+        added, names = catalogue.roots(), list[str]()
+        for name in chosen.names:
+            folder = Path(name).expanduser().absolute()
+            if str(folder) not in added:
+                names.append(name)
+                continue
+            catalogue.remove_root(folder)
+            print_json({"folder": str(folder)}) if chosen.json else print(f"{folder} is used no more, and as it was.")
         _look_around(catalogue)
-        names = [name for name in chosen.names if not any(_is_one_of(folder, [name]) for folder in added)]
         for entry in [_found(name, catalogue) for name in names]:
             if not chosen.yes and not _is_meant(entry):
                 print(f"{entry.name} stays.")
@@ -176,10 +179,6 @@ def _remove(chosen: argparse.Namespace) -> int:
             catalogue.drop([entry.path])
             print_json(entry) if chosen.json else print(f"{entry.name} is in the trash.")
     return DONE
-
-
-def _is_one_of(folder: str, names: list[str]) -> bool:
-    return folder in [str(Path(name).expanduser().absolute()) for name in names]
 
 
 def _is_meant(entry: Entry) -> bool:

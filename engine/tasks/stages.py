@@ -145,6 +145,11 @@ def _filling(task: Task, settings: GenerateSettings, given: Given) -> tuple[Task
     return "inpaint", settings, given._replace(mask=Image.new("L", size, 255))
 
 
+def _counted(on_step: OnStep, before: int, own: int, whole: int) -> OnStep:
+    """Tells one drawing's steps as its `own` ones of a `whole` of several drawings, behind those `before`."""
+    return lambda step, of, latents: on_step(before + own * step // of, whole, latents)
+
+
 @dataclass(frozen=True)
 class Ensemble:
     """Two models that draw one picture: the first as far as the settings' `refiner_start`, the second to the end."""
@@ -172,16 +177,10 @@ class Ensemble:
 
     def _finished(self, finish: Callable[..., Any], on_step: OnStep) -> Any:
         first, second = self.first, self.second
-
-        def first_step(step: int, of: int, latents: Any) -> None:
-            on_step(first.steps * step // of, self.steps, latents)
-
-        def second_step(step: int, of: int, latents: Any) -> None:
-            on_step(first.steps + second.steps * step // of, self.steps, latents)
-
-        latents = begin(first.pipeline, first.settings, first.words, first_step, first.given)
-        given = second.given._replace(latents=latents)
-        return finish(second.pipeline, second.settings, second.words, second_step, given)
+        told = _counted(on_step, 0, first.steps, self.steps)
+        given = second.given._replace(latents=begin(first.pipeline, first.settings, first.words, told, first.given))
+        told = _counted(on_step, first.steps, second.steps, self.steps)
+        return finish(second.pipeline, second.settings, second.words, told, given)
 
 
 @dataclass(frozen=True)
@@ -204,16 +203,13 @@ class Continued:
     def run(self, image: Image.Image | None, on_step: OnStep) -> Made:
         """The larger picture; the first drawing has its own source."""
         before, second = self.first.steps, self.second
-        small = self.first.latents(lambda step, of, latents: on_step(before * step // of, self.steps, latents))
+        small = self.first.latents(_counted(on_step, 0, before, self.steps))
         scale = second.pipeline.vae_scale_factor
         size = ((second.settings.height or 0) // scale, (second.settings.width or 0) // scale)
         larger = interpolate(small.float(), size=size, mode="bilinear").to(small)
-
-        def second_step(step: int, of: int, latents: Any) -> None:
-            on_step(before + second.steps * step // of, self.steps, latents)
-
         given = second.given._replace(latents=larger)
-        return Made(generate(second.pipeline, second.settings, second.words, second_step, given))
+        told = _counted(on_step, before, second.steps, self.steps)
+        return Made(generate(second.pipeline, second.settings, second.words, told, given))
 
 
 def refined(
