@@ -23,22 +23,14 @@ from engine.library.scan import scan
 from engine.library.single_file import opened
 from engine.messages import Describe
 from tests.headers.architectures import clip, flux, of, t5
-from tests.tiny_model import write_tokenizer
 from tests.tiny_single import write_bare, write_file, write_folder
 from tests.weights import hollow
+
+pytestmark = pytest.mark.usefixtures("home")
 
 DATA = Path(__file__).parents[1] / "data" / "t5"
 WORDS = {"flux": "tokenizer_2", "sd3": "tokenizer_3"}
 """T5's tokenizer, in a folder of the family."""
-
-
-@pytest.fixture(autouse=True)
-def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A home of its own, where CLIP's vocabulary is that of the small models."""
-    write_tokenizer(tmp_path / "clip")
-    monkeypatch.setenv("EASEL_HOME", str(tmp_path / "home 家"))
-    monkeypatch.setattr(paths, "CLIP", tmp_path / "clip")
-    return tmp_path / "home 家"
 
 
 @pytest.fixture(scope="module")

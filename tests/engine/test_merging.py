@@ -14,7 +14,6 @@ from safetensors import safe_open
 from safetensors.torch import load_file, save_file
 from transformers import CLIPTextConfig, CLIPTextModel, CLIPTextModelWithProjection
 
-from engine import paths
 from engine.cli import main
 from engine.errors import BadInput, Cancelled, EaselError
 from engine.families import FAMILIES
@@ -33,34 +32,14 @@ from engine.settings import GenerateSettings, LoraUse
 from engine.tasks.merging import merge
 from tests.drawing import difference, drawn
 from tests.headers.architectures import published
-from tests.tiny_model import write_tiny_model, write_tokenizer
+from tests.tiny_model import write_tiny_model
 from tests.tiny_single import write_file, write_folder
 from tests.weights import look
 
+pytestmark = pytest.mark.usefixtures("home")
+
 LAYER = "mid_block_attentions_0_transformer_blocks_0_attn2_to_v"
 Tensors = dict[str, torch.Tensor]
-
-
-@pytest.fixture(autouse=True)
-def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A home of its own, where CLIP's vocabulary is that of the small models."""
-    write_tokenizer(tmp_path / "clip")
-    monkeypatch.setenv("EASEL_HOME", str(tmp_path / "home"))
-    monkeypatch.setattr(paths, "CLIP", tmp_path / "clip")
-    return tmp_path / "home"
-
-
-@pytest.fixture(scope="session")
-def folders(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Path]:
-    """A small model folder of a family, written once; not to be changed."""
-    made: dict[str, Path] = {}
-
-    def folder(family: str) -> Path:
-        if family not in made:
-            made[family] = write_folder(tmp_path_factory.mktemp("models") / family, family)
-        return made[family]
-
-    return folder
 
 
 @pytest.fixture(scope="session")

@@ -14,7 +14,6 @@ from diffusers.loaders import single_file_utils as diffusers_reader
 from safetensors.torch import load_file, save_file
 from transformers import CLIPTextConfig, CLIPTextModel, CLIPTextModelWithProjection
 
-from engine import paths
 from engine.components import Component, load, original, tokenizer
 from engine.errors import BadInput
 from engine.families import FAMILIES
@@ -29,31 +28,10 @@ from engine.library.single_file import opened
 from engine.messages import Describe
 from engine.paths import RESOURCES
 from tests.headers.architectures import Shapes, checkpoint, clip, flux, of
-from tests.tiny_model import write_tokenizer
 from tests.tiny_single import placed, write_file, write_folder
 from tests.weights import hollow
 
-
-@pytest.fixture(autouse=True)
-def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A home of its own, where CLIP's vocabulary is that of the small models."""
-    write_tokenizer(tmp_path / "clip")
-    monkeypatch.setenv("EASEL_HOME", str(tmp_path / "home"))
-    monkeypatch.setattr(paths, "CLIP", tmp_path / "clip")
-    return tmp_path / "home"
-
-
-@pytest.fixture(scope="session")
-def folders(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Path]:
-    """A small model folder of a family, written once; not to be changed."""
-    made: dict[str, Path] = {}
-
-    def folder(family: str) -> Path:
-        if family not in made:
-            made[family] = write_folder(tmp_path_factory.mktemp("models") / family, family)
-        return made[family]
-
-    return folder
+pytestmark = pytest.mark.usefixtures("home")
 
 
 @pytest.fixture
